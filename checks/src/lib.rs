@@ -1,0 +1,2 @@
+//! How it is verified.
+pub mod engine;

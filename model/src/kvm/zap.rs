@@ -1,0 +1,159 @@
+//! The zapper: `tdx_sept_remove_private_spte()` and what it calls (arch/x86/kvm/vmx/tdx.c, 6.16).
+//!
+//! BLOCK, TRACK, kick, REMOVE; each SEAMCALL has a window of its own: try, and when it is busy,
+//! raise `wait_for_sept_zap`, kick, call once more, lower the flag. The second call is the same
+//! SEAMCALL from its first step on; only the line it returns to differs.
+
+use super::assembler::{Assembler, Label, Program};
+use super::instr::{CallSite, Instr, KickStep};
+use crate::kernel::decisions::{FlagClear, FlagRaise, Kick, OnBusy, TrackKick};
+use crate::kernel::{Decisions, KvmHeld};
+use crate::module::LeafId;
+
+const TDX: &str = "arch/x86/kvm/vmx/tdx.c";
+const KVM_MAIN: &str = "virt/kvm/kvm_main.c";
+
+/// The three SEAMCALLs of a page removal.
+#[derive(Clone, Copy, Debug)]
+pub struct ZapLeaves {
+    /// TDH.MEM.RANGE.BLOCK.
+    pub block: LeafId,
+    /// TDH.MEM.TRACK.
+    pub track: LeafId,
+    /// TDH.MEM.PAGE.REMOVE.
+    pub remove: LeafId,
+}
+
+/// The zapper's program under the given decisions; `locks` are held around the whole removal.
+#[must_use]
+pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Program {
+    let mut asm = Assembler::default();
+    let (begin, finish, runnable) = (asm.label(), asm.label(), asm.label());
+    let whole = decisions.flag_raise == FlagRaise::AroundAllThree;
+
+    asm.place(begin);
+    asm.function("kvm_tdp_mmu_unmap_gfn_range", "arch/x86/kvm/mmu/tdp_mmu.c");
+    asm.line(Instr::BeginZap { locks }, "write_lock(mmu_lock)");
+    asm.setting.held = locks;
+    asm.line(Instr::RemoveMirrorSpte, "remove the mirror SPTE");
+    if whole {
+        start(&mut asm, decisions);
+    }
+
+    let block = NoFail { leaf: leaves.block, function: "tdx_sept_zap_private_spte" };
+    window(&mut asm, decisions, block, finish, Some(finish));
+
+    asm.function("tdx_track", TDX);
+    asm.line(Instr::UnlessRunnable { to: asm.to(runnable) }, "state != TD_STATE_RUNNABLE?");
+    let track = NoFail { leaf: leaves.track, function: "tdx_track" };
+    window(&mut asm, decisions, track, finish, None);
+    if decisions.track_kick == TrackKick::AfterTrack {
+        kick(&mut asm, decisions);
+    }
+    asm.place(runnable);
+
+    let remove = NoFail { leaf: leaves.remove, function: "tdx_sept_drop_private_spte" };
+    window(&mut asm, decisions, remove, finish, None);
+
+    asm.place(finish);
+    if whole {
+        stop(&mut asm);
+    }
+    asm.function("kvm_tdp_mmu_unmap_gfn_range", "arch/x86/kvm/mmu/tdp_mmu.c");
+    asm.line(Instr::Unlock { to: asm.to(begin) }, "write_unlock(mmu_lock)");
+    asm.finish()
+}
+
+/// A SEAMCALL that KVM can not let fail, and the function it stands in.
+#[derive(Clone, Copy)]
+struct NoFail {
+    leaf: LeafId,
+    function: &'static str,
+}
+
+/// One SEAMCALL that must succeed in the end. `premap` is where a tolerated premap error goes on.
+fn window(asm: &mut Assembler, decisions: &Decisions, call: NoFail, give_up: Label, premap: Option<Label>) {
+    let (done, leaf) = (asm.label(), call.leaf);
+    asm.function(call.function, TDX);
+    if decisions.flag_raise == FlagRaise::AroundAllThree {
+        asm.line(Instr::Call { leaf, site: CallSite::NoFail }, "SEAMCALL");
+    } else {
+        asm.line(Instr::Call { leaf, site: CallSite::Attempt }, "SEAMCALL");
+        asm.line(Instr::UnlessBusy { leaf, to: asm.to(done) }, "busy?");
+        if decisions.on_busy == OnBusy::GiveUp {
+            asm.line(Instr::GiveUp { to: asm.to(give_up) }, "return -EAGAIN");
+        } else {
+            retry(asm, decisions, call);
+        }
+    }
+    asm.place(done);
+    asm.function(call.function, TDX);
+    if let Some(finish) = premap {
+        asm.line(Instr::UnlessPremapError { to: asm.to(finish) }, "tdx_is_sept_zap_err_due_to_premap()?");
+    }
+    asm.line(Instr::BugOn, "KVM_BUG_ON(err, kvm)");
+}
+
+/// `tdx_no_vcpus_enter_start()`, the second call, `tdx_no_vcpus_enter_stop()`.
+fn retry(asm: &mut Assembler, decisions: &Decisions, call: NoFail) {
+    let skip_stop = asm.label();
+    start(asm, decisions);
+    if decisions.flag_clear == FlagClear::BeforeRetry {
+        stop(asm);
+    }
+    asm.function(call.function, TDX);
+    asm.line(Instr::Call { leaf: call.leaf, site: CallSite::NoFail }, "SEAMCALL");
+    match decisions.flag_clear {
+        FlagClear::BeforeRetry => {}
+        FlagClear::AfterRetry => stop(asm),
+        FlagClear::OnlyOnSuccess => {
+            asm.line(Instr::IfError { to: asm.to(skip_stop) }, "if (err) return, flag left up");
+            stop(asm);
+        }
+    }
+    asm.place(skip_stop);
+}
+
+fn start(asm: &mut Assembler, decisions: &Decisions) {
+    let raise = |asm: &mut Assembler| {
+        asm.function("tdx_no_vcpus_enter_start", TDX);
+        asm.line(Instr::StoreFlag { value: true }, "WRITE_ONCE(wait_for_sept_zap, true)");
+        asm.setting.flag_window = true;
+    };
+    match decisions.flag_raise {
+        FlagRaise::BeforeKick | FlagRaise::AroundAllThree => {
+            raise(asm);
+            kick(asm, decisions);
+        }
+        FlagRaise::AfterKick => {
+            kick(asm, decisions);
+            raise(asm);
+        }
+        FlagRaise::Never => kick(asm, decisions),
+    }
+}
+
+fn stop(asm: &mut Assembler) {
+    if !asm.setting.flag_window {
+        return;
+    }
+    asm.function("tdx_no_vcpus_enter_stop", TDX);
+    asm.line(Instr::StoreFlag { value: false }, "WRITE_ONCE(wait_for_sept_zap, false)");
+    asm.setting.flag_window = false;
+}
+
+/// `kvm_make_all_cpus_request(kvm, KVM_REQ_OUTSIDE_GUEST_MODE)`, or what a decision puts in its place.
+fn kick(asm: &mut Assembler, decisions: &Decisions) {
+    let function = match decisions.kick {
+        Kick::None => return,
+        Kick::VcpuKick => "kvm_vcpu_kick",
+        Kick::RequestWait | Kick::RequestNoWait => "kvm_make_all_cpus_request",
+    };
+    asm.function(function, KVM_MAIN);
+    asm.line(Instr::Kick { step: KickStep::Visit }, "for each vCPU: read its mode");
+    asm.line(Instr::Kick { step: KickStep::Send }, "smp_call_function_many(ack_kick)");
+    if decisions.kick == Kick::RequestWait {
+        asm.line(Instr::Kick { step: KickStep::Wait }, "csd_lock_wait() on each");
+    }
+    asm.line(Instr::Kick { step: KickStep::End }, "put_cpu()");
+}

@@ -1,0 +1,394 @@
+//! From lock table, kernel profile and scenario to a system.
+
+use super::labels::{Labels, Part, StepId};
+use crate::kernel::{Decisions, Deed, KernelProfile, KvmHeld};
+use crate::kvm::{self, Line, Program, vcpu::VcpuLeaves, zap::ZapLeaves};
+use crate::module::compile::TooLarge;
+use crate::module::{Code, Compiler, LeafId, Op, OpKind};
+use crate::property::Observations;
+use crate::resource::{KvmLock, KvmMode, Mode, Resource};
+use crate::scenario::{MAX_PAGES, MAX_THREADS, MAX_VCPUS, Scenario};
+use crate::status::{self, Operand, StatusWord};
+use crate::table::{FlowAction, Leaf, LockTable};
+
+/// The named reductions. Each can be switched off, which a test uses to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reductions {
+    /// R1: acquisitions and releases that no configured agent can contend are merged into their neighbours.
+    pub merge_uncontended: bool,
+    /// R2: purely local steps are taken together with the step before them.
+    pub fuse_local: bool,
+    /// R3: fields nobody will read again are reset.
+    pub forget_dead: bool,
+    /// R4: TDCALLs of equal shape share their steps.
+    pub share_equal: bool,
+    /// R5: vCPUs are sorted.
+    pub sort_vcpus: bool,
+}
+
+impl Reductions {
+    /// All of them.
+    pub const ALL: Self =
+        Self { merge_uncontended: true, fuse_local: true, forget_dead: true, share_equal: true, sort_vcpus: true };
+    /// None of them.
+    pub const NONE: Self =
+        Self { merge_uncontended: false, fuse_local: false, forget_dead: false, share_equal: false, sort_vcpus: false };
+}
+
+/// A scenario that does not fit its lock table or kernel profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// More of something than a state has room for.
+    #[error("{given} {what} asked for, at most {limit} are possible")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many were asked for.
+        given: usize,
+        /// How many are possible.
+        limit: usize,
+    },
+    /// The lock table lacks a leaf that an agent issues.
+    #[error("lock table {table} has no row for {leaf}, which {agent} issues; add the row, or leave {agent} out")]
+    MissingLeaf {
+        /// The lock table.
+        table: String,
+        /// The leaf.
+        leaf: String,
+        /// The agent.
+        agent: String,
+    },
+    /// The kernel profile has no such code path.
+    #[error("kernel {kernel} has no code path `{name}`; it has {}", .known.join(", "))]
+    UnknownPath {
+        /// The profile.
+        kernel: String,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The leaves do not fit one-byte addresses.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+/// Status indices of what the module's effects return.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EffectStatus {
+    pub(crate) already_blocked: u8,
+    pub(crate) state_incorrect: u8,
+    pub(crate) previous_epoch_busy: u8,
+    pub(crate) not_blocked: u8,
+    pub(crate) not_tracked: u8,
+    pub(crate) already_accepted: u8,
+    /// An EPT-violation TD exit: status 48, success class.
+    pub(crate) ept_violation: u8,
+}
+
+/// The status word of an EPT-violation TD exit (tdh_vp_enter.c: exit reason 48, success class).
+pub const EPT_VIOLATION_EXIT: StatusWord = StatusWord(48);
+
+/// Everything that does not change during a run.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// The protocol.
+    pub decisions: Decisions,
+    /// Who takes part.
+    pub scenario: Scenario,
+    /// Which reductions are in force.
+    pub reductions: Reductions,
+    /// The TDX module's steps.
+    pub code: Code,
+    /// The zapper's program.
+    pub zap: Program,
+    /// The vCPUs' program.
+    pub vcpu: Program,
+    /// The ioctl threads' programs.
+    pub threads: Vec<Program>,
+    /// The TDCALLs the guest may issue, distinct shapes only when R4 is on.
+    pub tdcalls: Vec<LeafId>,
+    /// TDCALLs that share another's steps (R4): (left out, stands for it).
+    pub shared_shapes: Vec<(String, String)>,
+    /// Numbers for steps.
+    pub labels: Labels,
+    /// What properties and witnesses look for, per step number.
+    pub observations: Observations,
+    /// Whether entry stores keep a host-priority mark.
+    pub keeps_host_priority: bool,
+    pub(crate) enter: LeafId,
+    pub(crate) guest_held: crate::module::Held,
+    pub(crate) status: EffectStatus,
+    /// Two agents can lock the same S-EPT entry from the host side at the same time.
+    pub(crate) host_rivals: bool,
+    /// The KVM locks the zapper holds during a removal.
+    pub(crate) zap_locks: KvmHeld,
+    users: Vec<User>,
+}
+
+/// A leaf, who issues it, and under which KVM locks.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The leaf.
+    pub leaf: LeafId,
+    /// Who.
+    pub part: Part,
+    /// The KVM locks held around it.
+    pub locks: KvmHeld,
+    /// Its acquisitions, in order.
+    pub acquisitions: Vec<(Resource, Mode)>,
+    /// The vCPU's page-fault handler: two of them never meet on one page (frozen SPTE).
+    pub is_fault: bool,
+}
+
+impl System {
+    /// Builds a system.
+    ///
+    /// # Errors
+    /// When the scenario asks for what the table or the profile does not have.
+    pub fn new(
+        table: &LockTable,
+        kernel: &KernelProfile,
+        decisions: Decisions,
+        scenario: Scenario,
+        reductions: Reductions,
+    ) -> Result<Self, ConfigError> {
+        check_sizes(&scenario)?;
+        let mut compiler = Compiler::default();
+        let mut users = Vec::new();
+        let mut add = |key: &str, part: Part, agent: &str, locks: KvmHeld| -> Result<LeafId, ConfigError> {
+            let leaf = table.leaf(key).ok_or_else(|| ConfigError::MissingLeaf {
+                table: table.name.clone(),
+                leaf: key.to_owned(),
+                agent: agent.to_owned(),
+            })?;
+            let id = compiler.add(leaf)?;
+            let acquisitions = acquisitions(leaf, &scenario);
+            let is_fault = key == "TDH.MEM.PAGE.AUG";
+            users.push(User { leaf: id, part, locks, acquisitions, is_fault });
+            Ok(id)
+        };
+        let zap_locks = kernel.zap.locks;
+        let zap_leaves = ZapLeaves {
+            block: add("TDH.MEM.RANGE.BLOCK", Part::Zapper, "the zapper", zap_locks)?,
+            track: add("TDH.MEM.TRACK", Part::Zapper, "the zapper", zap_locks)?,
+            remove: add("TDH.MEM.PAGE.REMOVE", Part::Zapper, "the zapper", zap_locks)?,
+        };
+        let fault_locks = KvmHeld::default().with(KvmLock::MmuLock, KvmMode::Read);
+        let vcpu_leaves = VcpuLeaves {
+            enter: add("TDH.VP.ENTER", Part::Vcpu, "a vCPU", KvmHeld::default())?,
+            aug: add("TDH.MEM.PAGE.AUG", Part::Vcpu, "a vCPU", fault_locks)?,
+        };
+        let (mut tdcalls, mut shared_shapes) = (Vec::new(), Vec::new());
+        for name in guest_leaves(&scenario) {
+            let twin = reductions.share_equal.then(|| equal_shape(table, name)).flatten();
+            if let Some(twin) = twin {
+                shared_shapes.push((name.to_owned(), twin.to_owned()));
+            } else {
+                tdcalls.push(add(name, Part::Vcpu, "the guest", KvmHeld::default())?);
+            }
+        }
+        let mut threads = Vec::new();
+        for (index, name) in scenario.threads.iter().enumerate() {
+            let path = kernel.path(name).ok_or_else(|| ConfigError::UnknownPath {
+                kernel: kernel.name.clone(),
+                name: name.clone(),
+                known: kernel.paths.iter().map(|path| path.name.clone()).collect(),
+            })?;
+            let mut leaves = Vec::new();
+            for deed in &path.deeds {
+                if let Deed::Seamcall(key) = deed {
+                    leaves.push(add(key, Part::thread(index), name, path.locks)?);
+                }
+            }
+            threads.push(kvm::ioctl::program(path, &leaves));
+        }
+        let effects = EffectStatus {
+            already_blocked: compiler.status(status::GPA_RANGE_ALREADY_BLOCKED.with(Operand::Rcx))?,
+            state_incorrect: compiler.status(status::EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx))?,
+            previous_epoch_busy: compiler.status(status::PREVIOUS_TLB_EPOCH_BUSY)?,
+            not_blocked: compiler.status(status::GPA_RANGE_NOT_BLOCKED.with(Operand::Rcx))?,
+            not_tracked: compiler.status(status::TLB_TRACKING_NOT_DONE.with(Operand::Rcx))?,
+            already_accepted: compiler.status(status::PAGE_ALREADY_ACCEPTED.with(Operand::Rcx))?,
+            ept_violation: compiler.status(EPT_VIOLATION_EXIT)?,
+        };
+        let code = compiler.finish();
+        let zap = kvm::zap::program(&decisions, zap_leaves, zap_locks);
+        let vcpu = kvm::vcpu::program(&decisions, vcpu_leaves);
+        let thread_lines = |index: usize| threads.get(index).map_or(0, Vec::len);
+        let labels = Labels::new([zap.len(), vcpu.len(), thread_lines(0), thread_lines(1), code.ops.len(), 4]);
+        let guest = code.leaves[usize::from(vcpu_leaves.enter.0)].guest.unwrap_or_default();
+        let mut system = Self {
+            guest_held: code.ops[usize::from(guest)].held,
+            observations: Observations::new(labels.len()),
+            keeps_host_priority: table.entry_store_keeps_host_priority,
+            enter: vcpu_leaves.enter,
+            status: effects,
+            host_rivals: false,
+            decisions,
+            scenario,
+            reductions,
+            code,
+            zap,
+            vcpu,
+            threads,
+            tdcalls,
+            shared_shapes,
+            labels,
+            zap_locks,
+            users,
+        };
+        system.find_contention();
+        system.observations = Observations::of(&system);
+        Ok(system)
+    }
+
+    /// The leaves that configured agents issue.
+    #[must_use]
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// True when agents of this part take any step in the scenario.
+    #[must_use]
+    pub fn is_active(&self, part: Part) -> bool {
+        part != Part::Vcpu || (self.scenario.vcpus > 0 && self.scenario.finalized)
+    }
+
+    /// True when two configured agents can be in these two leaves at the same time.
+    #[must_use]
+    pub fn can_overlap(&self, one: &User, other: &User) -> bool {
+        let distinct = one.part != other.part || (one.part == Part::Vcpu && self.scenario.vcpus > 1);
+        distinct && self.is_active(one.part) && self.is_active(other.part) && !one.locks.excludes(other.locks)
+    }
+
+    /// True when a configured agent can be in `rival`'s leaf holding `resource` so that `user` fails on it.
+    #[must_use]
+    pub fn can_fail(&self, user: &User, rival: &User, resource: Resource, mode: Mode) -> bool {
+        let same_page_excluded = user.is_fault && rival.is_fault && resource.is_per_page();
+        self.can_overlap(user, rival)
+            && !resource.is_per_vcpu()
+            && !same_page_excluded
+            && rival.acquisitions.iter().any(|(other, held)| *other == resource && mode.conflicts(*held))
+    }
+
+    /// True when `user` can really find `rival` on `resource`: what it holds by then does not keep
+    /// the rival from holding what the rival holds around `resource`.
+    #[must_use]
+    pub fn can_meet(&self, user: &User, rival: &User, resource: Resource, mode: Mode) -> bool {
+        self.can_fail(user, rival, resource, mode)
+            && !self.held_before(user, resource).iter().any(|(held, mode)| {
+                let shared = user.is_fault && rival.is_fault && held.is_per_page();
+                !held.is_per_vcpu()
+                    && !shared
+                    && self.held_around(rival, resource).iter().any(|(other, around)| other == held && mode.conflicts(*around))
+            })
+    }
+
+    /// What a leaf holds when it tries `resource`.
+    fn held_before(&self, user: &User, resource: Resource) -> Vec<(Resource, Mode)> {
+        self.held_where(user, |op| op.kind.acquires() == Some(resource))
+    }
+
+    /// What a leaf holds at every step at which it holds `resource`.
+    fn held_around(&self, user: &User, resource: Resource) -> Vec<(Resource, Mode)> {
+        self.held_where(user, |op| op.held.has(resource))
+    }
+
+    /// The acquisitions that a leaf holds at every step of a kind.
+    fn held_where(&self, user: &User, at: impl Fn(&Op) -> bool) -> Vec<(Resource, Mode)> {
+        let steps: Vec<&Op> = self.code.ops[1..].iter().filter(|op| op.leaf == user.leaf && at(op)).collect();
+        let always = |resource: Resource| !steps.is_empty() && steps.iter().all(|op| op.held.has(resource));
+        user.acquisitions.iter().copied().filter(|(resource, _)| always(*resource)).collect()
+    }
+
+    /// Marks the steps that R1 merges: no configured agent can make them fail or notice them.
+    fn find_contention(&mut self) {
+        let contended = |user: &User, resource: Resource| {
+            let mode = user.acquisitions.iter().find(|(other, _)| *other == resource).map(|(_, mode)| *mode);
+            mode.is_none_or(|mode| self.users.iter().any(|rival| self.can_fail(user, rival, resource, mode)))
+        };
+        let mut uncontended = vec![false; self.code.ops.len()];
+        for (address, op) in self.code.ops.iter().enumerate() {
+            let resource = match op.kind {
+                OpKind::Acquire { resource, .. } | OpKind::Release { resource } => resource,
+                OpKind::SetTdel { .. }
+                | OpKind::LookHostPriority
+                | OpKind::YieldTdel
+                | OpKind::MarkHostPriority
+                | OpKind::ClearHostPriority => Resource::SeptEntry,
+                _ => continue,
+            };
+            uncontended[address] =
+                self.users.iter().filter(|user| user.leaf == op.leaf).all(|user| !contended(user, resource));
+        }
+        let host = |user: &User| user.acquisitions.contains(&(Resource::SeptEntry, Mode::Host));
+        self.host_rivals = self.users.iter().any(|user| {
+            host(user)
+                && self.users.iter().any(|rival| {
+                    host(rival) && self.can_fail(user, rival, Resource::SeptEntry, Mode::Host)
+                })
+        });
+        for (op, uncontended) in self.code.ops.iter_mut().zip(uncontended) {
+            op.uncontended = uncontended;
+        }
+    }
+
+    /// The line of its program a vCPU stands at.
+    #[must_use]
+    pub fn vcpu_line(&self, vcpu: &super::state::Vcpu) -> &Line {
+        &self.vcpu[usize::from(vcpu.control.line)]
+    }
+
+    /// Every step number that can occur, statically: for the list of steps that never fired.
+    pub fn possible_steps(&self) -> impl Iterator<Item = StepId> + '_ {
+        self.observations.possible.iter().enumerate().filter(|(_, possible)| **possible).map(|(id, _)| StepId(id as u16))
+    }
+}
+
+fn check_sizes(scenario: &Scenario) -> Result<(), ConfigError> {
+    let sizes = [
+        ("vCPUs", scenario.vcpus, MAX_VCPUS),
+        ("pages", scenario.pages, MAX_PAGES),
+        ("ioctl threads", scenario.threads.len(), MAX_THREADS),
+    ];
+    match sizes.into_iter().find(|(_, given, limit)| given > limit) {
+        Some((what, given, limit)) => Err(ConfigError::TooMany { what, given, limit }),
+        None => Ok(()),
+    }
+}
+
+/// What a leaf can acquire in this scenario: 0-step steps only where 0-step can be armed.
+fn acquisitions(leaf: &Leaf, scenario: &Scenario) -> Vec<(Resource, Mode)> {
+    let taken = leaf.flow.iter().filter(|step| step.when.is_none() || scenario.zero_step);
+    taken
+        .filter_map(|step| match step.action {
+            FlowAction::Acquire { resource, mode, .. } => Some((resource, mode)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn guest_leaves(scenario: &Scenario) -> Vec<&'static str> {
+    let mut leaves = Vec::new();
+    if scenario.accept {
+        leaves.push("TDG.MEM.PAGE.ACCEPT");
+    }
+    if scenario.attr {
+        leaves.extend(["TDG.MEM.PAGE.ATTR.RD", "TDG.MEM.PAGE.ATTR.WR"]);
+    }
+    leaves
+}
+
+/// ATTR.WR shares ATTR.RD's steps when the table gives both the same flow (R4). They then differ
+/// only in what they write into attributes that nothing here reads.
+fn equal_shape(table: &LockTable, name: &str) -> Option<&'static str> {
+    let twin = "TDG.MEM.PAGE.ATTR.RD";
+    let shape = |key: &str| table.leaf(key).map(|leaf| leaf.flow.clone());
+    let no_store = |key: &str| {
+        table.leaf(key).is_some_and(|leaf| {
+            leaf.flow.iter().all(|step| !matches!(step.action, FlowAction::Effect { releases: Some(_), .. }))
+        })
+    };
+    (name == "TDG.MEM.PAGE.ATTR.WR" && shape(name) == shape(twin) && no_store(name)).then_some(twin)
+}

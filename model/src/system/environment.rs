@@ -1,0 +1,77 @@
+//! What the hardware does by itself: store buffers drain, IPIs arrive and are taken.
+
+use super::System;
+use super::labels::{Environment, Part};
+use super::others::Others;
+use super::run::{Frame, Outcomes, Overflow};
+use super::state::{KickPhase, Vcpu, VcpuMode};
+
+impl System {
+    /// Every transition of one vCPU: its CPU's, then its thread's or guest's.
+    pub(super) fn step_vcpu<'a, O: Others>(
+        &self,
+        frame: &Frame<'a, O>,
+        mut emit: impl FnMut(Frame<'a, O>),
+    ) -> Overflow {
+        let Some(vcpu) = frame.own else { return Overflow::default() };
+        let mut by_hardware = |what: Environment, changed: Vcpu| {
+            let mut next = frame.clone();
+            next.own = Some(changed);
+            next.trail.push(self.labels.id(Part::Environment, what as u8, 0));
+            emit(self.settle(next));
+        };
+        if let Some((in_guest, stores)) = vcpu.stores.pop() {
+            let mode = if in_guest { VcpuMode::InGuest } else { VcpuMode::Outside };
+            by_hardware(Environment::DrainMode, Vcpu { mode, stores, ..vcpu });
+        }
+        if vcpu.kick == KickPhase::Sent {
+            by_hardware(Environment::Deliver, Vcpu { kick: KickPhase::Pending, ..vcpu });
+        }
+        // Taking an interrupt drains the store buffer first (SDM volume 3A, "Store Buffer").
+        if vcpu.kick == KickPhase::Pending && vcpu.stores.is_empty() && self.takes_interrupts(&vcpu) {
+            by_hardware(Environment::Acknowledge, Vcpu { kick: KickPhase::Visited, ..vcpu });
+        }
+        if !self.must_take_interrupt(&vcpu) {
+            return self.step_and_settle(frame, emit);
+        }
+        Overflow::default()
+    }
+
+    /// Every transition of the zapper or an ioctl thread, except the kick's steps about one vCPU.
+    pub(super) fn step_singleton<'a, O: Others>(
+        &self,
+        frame: &Frame<'a, O>,
+        mut emit: impl FnMut(Frame<'a, O>),
+    ) -> Overflow {
+        if frame.part == Part::Zapper
+            && let Some((flag, stores)) = frame.shared.flag_stores.pop()
+        {
+            let mut next = frame.clone();
+            (next.shared.flag, next.shared.flag_stores) = (flag, stores);
+            next.trail.push(self.labels.id(Part::Environment, Environment::DrainFlag as u8, 0));
+            emit(self.settle(next));
+        }
+        self.step_and_settle(frame, emit)
+    }
+
+    fn step_and_settle<'a, O: Others>(&self, frame: &Frame<'a, O>, mut emit: impl FnMut(Frame<'a, O>)) -> Overflow {
+        let mut out = Outcomes::new();
+        let overflow = self.step_program(frame, &mut out);
+        for next in out {
+            emit(self.settle(next));
+        }
+        overflow
+    }
+
+    /// Interrupts are open on this vCPU's CPU. Inside the module they are not; in the guest an
+    /// interrupt ends the guest instead.
+    #[must_use]
+    pub fn takes_interrupts(&self, vcpu: &Vcpu) -> bool {
+        vcpu.control.op == 0 && !self.vcpu_line(vcpu).irqs_off
+    }
+
+    /// An interrupt that has arrived is taken before the next instruction.
+    pub(super) fn must_take_interrupt(&self, vcpu: &Vcpu) -> bool {
+        vcpu.kick == KickPhase::Pending && self.takes_interrupts(vcpu)
+    }
+}

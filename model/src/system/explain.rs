@@ -1,0 +1,58 @@
+//! Steps in words, for traces and reports.
+
+use super::System;
+use super::labels::{Environment, Part, StepId, op_outcomes, op_text, outcomes};
+use crate::kvm::Anchor;
+use crate::kvm::instr::Instr;
+
+/// A step in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepText {
+    /// What happens: `acquire SEPT_TREE exclusive`.
+    pub name: String,
+    /// How it came out, when that is not obvious: `BUSY`.
+    pub outcome: String,
+    /// The function or leaf, and its file.
+    pub anchor: Anchor,
+}
+
+impl System {
+    /// A step in words.
+    #[must_use]
+    pub fn text(&self, id: StepId) -> StepText {
+        let (part, line, outcome) = self.labels.parts(id);
+        match part {
+            Part::Module => {
+                let op = self.op(line);
+                let leaf = &self.code.leaves[usize::from(op.leaf.0)];
+                let anchor = Anchor { function: leaf.key.clone(), file: leaf.source.clone() };
+                StepText { name: op_text(op), outcome: pick(op_outcomes(op), outcome), anchor }
+            }
+            Part::Environment => {
+                let name = Environment::NAMES.get(usize::from(line)).copied().unwrap_or_default();
+                let anchor = Anchor { function: "CPU".into(), file: "x86".into() };
+                StepText { name: name.into(), outcome: "done".into(), anchor }
+            }
+            _ => {
+                let text = &self.program(part)[usize::from(line)];
+                let name = match text.instr {
+                    Instr::Call { leaf, .. } => self.code.leaves[usize::from(leaf.0)].key.clone(),
+                    _ => text.text.to_owned(),
+                };
+                StepText { name, outcome: pick(outcomes(text.instr), outcome), anchor: text.anchor.clone() }
+            }
+        }
+    }
+
+    /// One line for a step: where, what, how it came out.
+    #[must_use]
+    pub fn describe(&self, id: StepId) -> String {
+        let text = self.text(id);
+        let outcome = if text.outcome == "done" { String::new() } else { format!(" -> {}", text.outcome) };
+        format!("{}: {}{outcome}", text.anchor.function, text.name)
+    }
+}
+
+fn pick(names: &[&str], outcome: u8) -> String {
+    names.get(usize::from(outcome)).copied().unwrap_or("done").to_owned()
+}

@@ -1,0 +1,48 @@
+//! R3: fields that nobody will read before they are written again are reset.
+
+use super::System;
+use super::state::{BlockEpoch, Control, ExitReason, State, Vcpu, VcpuEpoch};
+use crate::kvm::instr::Instr;
+use crate::module::OpKind;
+use crate::resource::Resource;
+
+pub(super) fn forget_dead(system: &System, state: &mut State) {
+    for vcpu in &mut state.vcpus[..system.scenario.vcpus] {
+        forget_vcpu(system, vcpu);
+    }
+    for page in &mut state.shared.pages {
+        // BEPOCH is read by TDH.MEM.PAGE.REMOVE, after it has found the entry blocked.
+        if !page.entry.is_blocked() {
+            page.bepoch = BlockEpoch::Older;
+        }
+    }
+}
+
+fn forget_vcpu(system: &System, vcpu: &mut Vcpu) {
+    if !system.held_by_vcpu(vcpu).counted {
+        vcpu.epoch = VcpuEpoch::Current;
+    }
+    if !carries_copy(system, vcpu.control) {
+        vcpu.entry_copy_hp = false;
+    }
+    if !needs_page(system, vcpu) {
+        vcpu.control.page = 0;
+    }
+}
+
+/// Between ACCEPT's look at the entry and its store: the entry is locked and not yet stored.
+fn carries_copy(system: &System, control: Control) -> bool {
+    let op = system.op(control.op);
+    control.op != 0 && op.held.has(Resource::SeptEntry) && !matches!(op.kind, OpKind::Release { .. })
+}
+
+/// The page is that of the call in flight, of the exit to be handled, or of the fault under way.
+fn needs_page(system: &System, vcpu: &Vcpu) -> bool {
+    if vcpu.exit == ExitReason::EptViolation || system.vcpu_line(vcpu).frozen {
+        return true;
+    }
+    if vcpu.control.op != 0 {
+        return system.code.leaves[usize::from(system.op(vcpu.control.op).leaf.0)].is_tdcall;
+    }
+    matches!(system.vcpu_line(vcpu).instr, Instr::FaultLock { .. } | Instr::Unlock { .. })
+}

@@ -1,0 +1,25 @@
+//! The transition system: every interleaving of zapper, vCPUs, guests, ioctl threads, interrupts
+//! and store buffers.
+//!
+//! [`System::successors`] is the one transition function. Rooms: [`state`] what is remembered,
+//! [`pack`] states as keys, `kvm_step` and `module_step` what a line or a module step does,
+//! `environment` what the hardware does by itself, `locality` which steps are taken together (R1, R2),
+//! `forget` which fields are dead (R3), [`others`] what a step may ask about other vCPUs.
+
+mod build;
+mod environment;
+mod explain;
+mod forget;
+mod kvm_step;
+pub mod labels;
+mod locality;
+mod module_step;
+pub mod others;
+pub mod pack;
+mod run;
+pub mod state;
+
+pub use build::{ConfigError, EPT_VIOLATION_EXIT, Reductions, System, User};
+pub use explain::StepText;
+pub use run::{Agent, Event, Overflow, Trail};
+pub use state::State;

@@ -1,0 +1,252 @@
+//! The transition function: all successors of a state, or the one an event names.
+
+use super::System;
+use super::forget::forget_dead;
+use super::labels::{Part, StepId};
+use super::others::{AllBut, Others, Predicate};
+use super::state::{BlockEpoch, Control, KickPhase, Shared, State, Vcpu, VcpuEpoch};
+use arrayvec::ArrayVec;
+
+/// Who takes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Agent {
+    /// The zapper's thread.
+    Zapper,
+    /// A vCPU's thread, guest or CPU.
+    Vcpu(u8),
+    /// An ioctl thread.
+    Thread(u8),
+}
+
+/// The steps one transition consists of: the first, and local ones fused to it (R1, R2).
+pub type Trail = ArrayVec<StepId, 48>;
+
+/// A transition: who, which steps with which outcomes, and which vCPU the zapper's step was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Who moved.
+    pub agent: Agent,
+    /// The vCPU a step of the kick was about.
+    pub target: Option<u8>,
+    /// The steps.
+    pub trail: Trail,
+}
+
+/// A store found no room in its buffer: the exploration is not complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overflow(pub bool);
+
+/// An effect on every vCPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broadcast {
+    None,
+    /// TD_EPOCH++: current becomes previous.
+    EpochAdvanced,
+    /// The kick is over.
+    KickEnded,
+}
+
+/// A step in the making: what it may see and change.
+#[derive(Clone)]
+pub(super) struct Frame<'a, O> {
+    pub(super) others: &'a O,
+    pub(super) part: Part,
+    pub(super) shared: Shared,
+    /// The vCPU whose step it is, or which the kick is about.
+    pub(super) own: Option<Vcpu>,
+    pub(super) broadcast: Broadcast,
+    pub(super) trail: Trail,
+}
+
+/// What a step can lead to.
+pub(super) type Outcomes<'a, O> = ArrayVec<Frame<'a, O>, 32>;
+
+impl<O: Others> Frame<'_, O> {
+    /// Where the stepping thread stands.
+    pub(super) fn control(&self) -> Control {
+        match (self.part, &self.own) {
+            (Part::Vcpu, Some(vcpu)) => vcpu.control,
+            (Part::Thread0, _) => self.shared.threads[0],
+            (Part::Thread1, _) => self.shared.threads[1],
+            _ => self.shared.zapper,
+        }
+    }
+
+    pub(super) fn control_mut(&mut self) -> &mut Control {
+        match (self.part, &mut self.own) {
+            (Part::Vcpu, Some(vcpu)) => &mut vcpu.control,
+            (Part::Thread0, _) => &mut self.shared.threads[0],
+            (Part::Thread1, _) => &mut self.shared.threads[1],
+            _ => &mut self.shared.zapper,
+        }
+    }
+
+    /// Whether a vCPU other than the stepping one satisfies the predicate. For the kick's steps the
+    /// vCPU they are about is another one.
+    pub(super) fn any_vcpu(&self, system: &System, predicate: Predicate) -> bool {
+        let target = if self.part == Part::Vcpu { None } else { self.own };
+        target.is_some_and(|vcpu| predicate.holds(system, &vcpu)) || self.others.any(system, predicate)
+    }
+
+    /// True when the stepping CPU has no store waiting.
+    pub(super) fn buffer_is_empty(&self) -> bool {
+        match (self.part, &self.own) {
+            (Part::Vcpu, Some(vcpu)) => vcpu.stores.is_empty(),
+            (Part::Zapper, _) => self.shared.flag_stores.is_empty(),
+            _ => true,
+        }
+    }
+}
+
+impl System {
+    /// The state every run starts from: nobody in the TD; a runnable TD's pages are mapped, a TD
+    /// that is not finalized has none yet.
+    #[must_use]
+    pub fn initial(&self) -> State {
+        use super::state::{EntryState, Page};
+        let mapped = Page { entry: EntryState::Mapped, mirror: true, ..Page::default() };
+        let mut pages = [Page::default(); crate::scenario::MAX_PAGES];
+        if self.scenario.finalized {
+            pages[..self.scenario.pages].fill(mapped);
+        }
+        let shared = Shared {
+            zapper: Control::default(),
+            flag: false,
+            flag_stores: super::state::StoreBuffer::default(),
+            bugged: false,
+            pages,
+            threads: [Control::default(); crate::scenario::MAX_THREADS],
+        };
+        State { shared, vcpus: [Vcpu::default(); crate::scenario::MAX_VCPUS] }
+    }
+
+    /// Calls `emit` with every transition possible in `state`.
+    ///
+    /// Returns whether a store found its buffer full: that transition is missing then.
+    pub fn successors(&self, state: &State, mut emit: impl FnMut(Event, State)) -> Overflow {
+        let mut overflow = Overflow::default();
+        if state.shared.bugged {
+            return overflow;
+        }
+        let vcpus = &state.vcpus[..self.scenario.vcpus];
+        for index in 0..vcpus.len() {
+            let others = AllBut { vcpus, except: index };
+            let frame = self.frame(Part::Vcpu, state, Some(vcpus[index]), &others);
+            let agent = Agent::Vcpu(index as u8);
+            overflow.0 |= self.step_vcpu(&frame, |done| emit_concrete(self, state, agent, None, done, &mut emit)).0;
+        }
+        let everyone = AllBut { vcpus, except: usize::MAX };
+        for part in [Part::Zapper, Part::Thread0, Part::Thread1].into_iter().take(1 + self.threads.len()) {
+            let agent = match part {
+                Part::Zapper => Agent::Zapper,
+                Part::Thread0 => Agent::Thread(0),
+                _ => Agent::Thread(1),
+            };
+            let frame = self.frame(part, state, None, &everyone);
+            overflow.0 |= self.step_singleton(&frame, |done| emit_concrete(self, state, agent, None, done, &mut emit)).0;
+        }
+        if self.zapper_wants_target(&state.shared) {
+            for index in 0..vcpus.len() {
+                let others = AllBut { vcpus, except: index };
+                let frame = self.frame(Part::Zapper, state, Some(vcpus[index]), &others);
+                let target = Some(index as u8);
+                self.step_kick(&frame, |done| emit_concrete(self, state, Agent::Zapper, target, done, &mut emit));
+            }
+        }
+        overflow
+    }
+
+    /// The state that `event` leads to, or `None` when it is not possible in `state`.
+    #[must_use]
+    pub fn step(&self, state: &State, event: &Event) -> Option<State> {
+        let mut result = None;
+        self.successors(state, |possible, next| {
+            if possible == *event {
+                result = Some(next);
+            }
+        });
+        result
+    }
+
+    pub(super) fn frame<'a, O: Others>(
+        &self,
+        part: Part,
+        state: &State,
+        own: Option<Vcpu>,
+        others: &'a O,
+    ) -> Frame<'a, O> {
+        Frame { others, part, shared: state.shared, own, broadcast: Broadcast::None, trail: Trail::new() }
+    }
+
+    /// Takes one step and then every local step that follows (R1, R2).
+    pub(super) fn settle<'a, O: Others>(&self, mut frame: Frame<'a, O>) -> Frame<'a, O> {
+        while frame.trail.remaining_capacity() > 2 && self.is_local(&frame) {
+            let mut next = Outcomes::new();
+            self.step_program(&frame, &mut next);
+            match next.pop() {
+                Some(only) => frame = only,
+                None => break,
+            }
+        }
+        frame
+    }
+
+    /// A step of the frame's program: of the module when it is in a call, else of KVM.
+    /// Returns whether a store found no room.
+    pub(super) fn step_program<'a, O: Others>(
+        &self,
+        frame: &Frame<'a, O>,
+        out: &mut Outcomes<'a, O>,
+    ) -> Overflow {
+        if frame.control().op == 0 {
+            return self.kvm_step(frame, out);
+        }
+        self.module_step(frame, out);
+        Overflow::default()
+    }
+}
+
+/// Puts a finished frame back into a whole state.
+fn emit_concrete<O: Others>(
+    system: &System,
+    state: &State,
+    agent: Agent,
+    target: Option<u8>,
+    done: Frame<'_, O>,
+    emit: &mut impl FnMut(Event, State),
+) {
+    let mut next = State { shared: done.shared, vcpus: state.vcpus };
+    let index = match agent {
+        Agent::Vcpu(index) => Some(index),
+        _ => target,
+    };
+    if let (Some(index), Some(vcpu)) = (index, done.own) {
+        next.vcpus[usize::from(index)] = vcpu;
+    }
+    if done.broadcast != Broadcast::None {
+        spread(system, &mut next, done.broadcast);
+    }
+    if system.reductions.forget_dead {
+        forget_dead(system, &mut next);
+    }
+    emit(Event { agent, target, trail: done.trail }, next);
+}
+
+/// Applies a broadcast to every vCPU (and to the pages, for the epoch).
+fn spread(system: &System, state: &mut State, broadcast: Broadcast) {
+    for vcpu in &mut state.vcpus[..system.scenario.vcpus] {
+        match broadcast {
+            Broadcast::None => {}
+            Broadcast::EpochAdvanced => vcpu.epoch = VcpuEpoch::Previous,
+            Broadcast::KickEnded => vcpu.kick = KickPhase::Unvisited,
+        }
+    }
+    if broadcast == Broadcast::EpochAdvanced {
+        for page in &mut state.shared.pages {
+            page.bepoch = match page.bepoch {
+                BlockEpoch::Current => BlockEpoch::Previous,
+                BlockEpoch::Previous | BlockEpoch::Older => BlockEpoch::Older,
+            };
+        }
+    }
+}

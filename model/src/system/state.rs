@@ -1,0 +1,227 @@
+//! The state: a few singletons and N identical vCPUs.
+//!
+//! Who holds a lock is not in here: it follows from where everybody stands (`System::held_by`).
+//! Nothing counts vCPUs and nothing is indexed by one, so a state stays meaningful when a vCPU
+//! is dropped from it.
+
+use crate::closed_enum::closed_enum;
+use crate::scenario::{MAX_PAGES, MAX_THREADS, MAX_VCPUS};
+
+/// Where a thread stands: a line of its program and, inside a SEAMCALL, a step of the module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Control {
+    /// Line of the thread's program.
+    pub line: u8,
+    /// Address in the module's code; 0 when the thread is not in the module. While the guest is in
+    /// a TDCALL this is the TDCALL's step, and TDH.VP.ENTER stands where the guest runs.
+    pub op: u8,
+    /// Index of the status that the call in flight will return, or has returned; 0 is success.
+    pub status: u8,
+    /// The page the thread is about.
+    pub page: u8,
+}
+
+/// Stores that have not reached memory yet, oldest first: one bit each, at most two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StoreBuffer {
+    len: u8,
+    bits: u8,
+}
+
+impl StoreBuffer {
+    /// How many stores fit. Two are enough for every mutant (docs/model.md); one more makes the
+    /// verdict `unknown`.
+    pub const CAPACITY: u8 = 2;
+
+    /// True when nothing waits.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a store; `None` when there is no room.
+    #[must_use]
+    pub const fn push(self, value: bool) -> Option<Self> {
+        if self.len == Self::CAPACITY {
+            return None;
+        }
+        Some(Self { len: self.len + 1, bits: self.bits | (value as u8) << self.len })
+    }
+
+    /// The oldest store and the rest.
+    #[must_use]
+    pub const fn pop(self) -> Option<(bool, Self)> {
+        if self.len == 0 {
+            return None;
+        }
+        Some((self.bits & 1 == 1, Self { len: self.len - 1, bits: self.bits >> 1 }))
+    }
+
+    /// The value a load by the same CPU is given: the newest store.
+    #[must_use]
+    pub const fn newest(self) -> Option<bool> {
+        if self.len == 0 {
+            return None;
+        }
+        Some(self.bits >> (self.len - 1) & 1 == 1)
+    }
+
+    pub(super) const fn to_bits(self) -> u64 {
+        (self.len | self.bits << 2) as u64
+    }
+
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self { len: (bits & 3) as u8, bits: (bits >> 2 & 3) as u8 }
+    }
+}
+
+closed_enum! { "mode of a vCPU",
+    /// `vcpu->mode`, as it is in memory.
+    pub enum VcpuMode {
+        Outside = "OUTSIDE_GUEST_MODE": "not in its IRQs-off section",
+        InGuest = "IN_GUEST_MODE": "in its IRQs-off section",
+        Exiting = "EXITING_GUEST_MODE": "kicked while in its IRQs-off section",
+    }
+}
+
+closed_enum! { "phase of a kick",
+    /// Where `kvm_make_all_cpus_request()` stands with one vCPU.
+    pub enum KickPhase {
+        Unvisited = "unvisited": "not looked at yet, or no kick is under way",
+        Queued = "queued": "its CPU is in the mask",
+        Sent = "IPI sent": "the IPI is on its way",
+        Pending = "IPI pending": "the IPI has arrived and waits for interrupts to open",
+        Visited = "visited": "skipped, or its IPI is acknowledged",
+    }
+}
+
+closed_enum! { "epoch of a vCPU",
+    /// The TD epoch a vCPU in the guest has entered with, relative to TD_EPOCH.
+    pub enum VcpuEpoch {
+        Current = "current": "TD_EPOCH",
+        Previous = "previous": "TD_EPOCH - 1",
+    }
+}
+
+closed_enum! { "exit reason",
+    /// The cached exit reason.
+    pub enum ExitReason {
+        None = "none": "undefined, or dispatched and of no further interest",
+        EptViolation = "EPT violation": "on the vCPU's page",
+        Other = "TDVMCALL": "anything that needs no page",
+        Interrupt = "external interrupt": "not dispatched yet",
+        InterruptDispatched = "external interrupt (dispatched)": "still cached after it was dispatched",
+    }
+}
+
+closed_enum! { "S-EPT entry state",
+    /// The state of a leaf S-EPT entry.
+    pub enum EntryState {
+        Free = "FREE": "no page",
+        Pending = "PENDING": "added by TDH.MEM.PAGE.AUG, not accepted yet",
+        Mapped = "MAPPED": "accepted",
+        Blocked = "BLOCKED": "MAPPED, then blocked",
+        PendingBlocked = "PENDING_BLOCKED": "PENDING, then blocked",
+    }
+}
+
+closed_enum! { "BEPOCH",
+    /// A page's PAMT.BEPOCH relative to TD_EPOCH.
+    pub enum BlockEpoch {
+        Older = "older": "older than TD_EPOCH - 1, or never set",
+        Previous = "previous": "TD_EPOCH - 1",
+        Current = "current": "TD_EPOCH",
+    }
+}
+
+/// A vCPU thread, its guest, and its CPU's store buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Vcpu {
+    /// Where it stands.
+    pub control: Control,
+    /// `vcpu->mode` in memory.
+    pub mode: VcpuMode,
+    /// Its stores to `mode` that have not reached memory: true is IN_GUEST_MODE.
+    pub stores: StoreBuffer,
+    /// Where the kick stands with it.
+    pub kick: KickPhase,
+    /// The epoch it entered with; meaningful while it counts in a REFCOUNT.
+    pub epoch: VcpuEpoch,
+    /// LAST_EPF_GPA_LIST: 0 is empty, 1 + page otherwise (at most one page, docs/model.md).
+    pub zero_step: u8,
+    /// The cached exit reason.
+    pub exit: ExitReason,
+    /// The flag was seen down since interrupts were disabled. Observed by property I4 only.
+    pub flag_seen_down: bool,
+    /// The host-priority bit in the copy of the entry that ACCEPT is going to store back.
+    pub entry_copy_hp: bool,
+}
+
+/// A private page: its leaf S-EPT entry, PAMT data, and KVM's mirror of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Page {
+    /// The entry's state.
+    pub entry: EntryState,
+    /// TDHP: a host failed to lock the entry.
+    pub host_priority: bool,
+    /// PAMT.BEPOCH.
+    pub bepoch: BlockEpoch,
+    /// The mirror SPTE is present.
+    pub mirror: bool,
+}
+
+/// Everything that exists once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shared {
+    /// The zapper.
+    pub zapper: Control,
+    /// `kvm_tdx->wait_for_sept_zap` in memory.
+    pub flag: bool,
+    /// The zapper's stores to it that have not reached memory.
+    pub flag_stores: StoreBuffer,
+    /// A KVM_BUG_ON has fired: the VM is dead and nobody moves any more.
+    pub bugged: bool,
+    /// The pages.
+    pub pages: [Page; MAX_PAGES],
+    /// The ioctl threads.
+    pub threads: [Control; MAX_THREADS],
+}
+
+/// A whole state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The singletons.
+    pub shared: Shared,
+    /// The vCPUs; those beyond the scenario's number stay as they are at the start.
+    pub vcpus: [Vcpu; MAX_VCPUS],
+}
+
+impl Default for Vcpu {
+    fn default() -> Self {
+        Self {
+            control: Control::default(),
+            mode: VcpuMode::Outside,
+            stores: StoreBuffer::default(),
+            kick: KickPhase::Unvisited,
+            epoch: VcpuEpoch::Current,
+            zero_step: 0,
+            exit: ExitReason::None,
+            flag_seen_down: false,
+            entry_copy_hp: false,
+        }
+    }
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { entry: EntryState::Free, host_priority: false, bepoch: BlockEpoch::Older, mirror: false }
+    }
+}
+
+impl EntryState {
+    /// BLOCKED or PENDING_BLOCKED.
+    #[must_use]
+    pub const fn is_blocked(self) -> bool {
+        matches!(self, Self::Blocked | Self::PendingBlocked)
+    }
+}

@@ -1,0 +1,273 @@
+//! The lock table: what each SEAMCALL and TDCALL does to the module's locks, in order.
+//!
+//! One file per TDX module version in `data/modules/`. A leaf is a straight sequence of steps;
+//! what it undoes when a step fails is not written down: every error exit of the module
+//! releases exactly what was taken, in reverse order (`facts` in docs/model.md).
+
+use crate::closed_enum::{ClosedEnum, closed_enum};
+use crate::data::{DataError, Reader};
+use crate::resource::{Evidence, LockKind, Mode, Resource};
+use crate::status::Operand;
+
+closed_enum! { "effect",
+    /// What a leaf does between taking and releasing locks. See `module/effects.rs`.
+    pub enum Effect {
+        BlockEntry = "block-entry": "TDH.MEM.RANGE.BLOCK: check the entry's state and store its blocked form, entry still locked",
+        RecordBepoch = "record-bepoch": "TDH.MEM.RANGE.BLOCK: copy TD_EPOCH into the page's PAMT.BEPOCH, without the epoch lock",
+        AdvanceEpoch = "advance-epoch": "TDH.MEM.TRACK: require REFCOUNT of the previous epoch to be 0, then TD_EPOCH++",
+        CheckLeaf = "check-leaf": "TDH.MEM.PAGE.REMOVE: require a present leaf",
+        CheckTracked = "check-tracked": "TDH.MEM.PAGE.REMOVE: in a runnable TD, require blocked and tracked",
+        FreeEntry = "free-entry": "TDH.MEM.PAGE.REMOVE: store FREE",
+        SampleEpoch = "sample-epoch": "TDH.VP.ENTER: sample TD_EPOCH, REFCOUNT[epoch & 1]++",
+        WouldFault = "would-fault": "TDH.VP.ENTER: 0-step filter, leave with an EPT violation if the listed GPA would still fault",
+        RunGuest = "run-guest": "TDH.VP.ENTER: the guest runs, until a VM exit that becomes a TD exit",
+        LeaveEpoch = "leave-epoch": "TD exit: REFCOUNT[vCPU's epoch & 1]--",
+        AcceptCheck = "accept-check": "TDG.MEM.PAGE.ACCEPT: re-read the entry and decide",
+        AcceptStore = "accept-store": "TDG.MEM.PAGE.ACCEPT: store the entry as MAPPED",
+        AttrCheck = "attr-check": "TDG.MEM.PAGE.ATTR.RD / WR: re-read the entry and decide",
+        AugEntry = "aug-entry": "TDH.MEM.PAGE.AUG: require FREE, store PENDING",
+        AddEntry = "add-entry": "TDH.MEM.PAGE.ADD: require FREE, store MAPPED",
+    }
+}
+
+closed_enum! { "condition",
+    /// When a step of a leaf is taken at all.
+    pub enum Condition {
+        ZeroStepArmed = "zero-step-armed": "the vCPU's LAST_EPF_GPA_LIST is not empty",
+    }
+}
+
+/// One step of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowStep {
+    /// What it does.
+    pub action: FlowAction,
+    /// Only under this condition.
+    pub when: Option<Condition>,
+}
+
+/// What a step of a leaf does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowAction {
+    /// Try to take a lock; `busy` is the operand reported with OPERAND_BUSY.
+    Acquire {
+        /// The lock.
+        resource: Resource,
+        /// How.
+        mode: Mode,
+        /// Bits 31:0 of the BUSY status.
+        busy: Operand,
+    },
+    /// Release a lock.
+    Release {
+        /// The lock.
+        resource: Resource,
+    },
+    /// A coded effect, and the lock that the same store releases, if any.
+    Effect {
+        /// The effect.
+        effect: Effect,
+        /// The lock released by the same store.
+        releases: Option<Resource>,
+    },
+}
+
+/// One SEAMCALL or TDCALL leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// `TDH.MEM.RANGE.BLOCK`, …
+    pub name: String,
+    /// The leaf version, where versions differ.
+    pub version: Option<u64>,
+    /// Its steps.
+    pub flow: Vec<FlowStep>,
+    /// Where this was found.
+    pub source: String,
+    /// How well it is known.
+    pub evidence: Evidence,
+}
+
+impl Leaf {
+    /// `TDH.VP.INIT@1` where versions differ, else the plain name.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.version.map_or_else(|| self.name.clone(), |version| format!("{}@{version}", self.name))
+    }
+
+    /// True for guest-side leaves (`TDG.*`).
+    #[must_use]
+    pub fn is_tdcall(&self) -> bool {
+        self.name.starts_with("TDG.")
+    }
+
+    /// The leaf's lock acquisitions, in order.
+    pub fn acquisitions(&self) -> impl Iterator<Item = (Resource, Mode, Operand)> + '_ {
+        self.flow.iter().filter_map(|step| match step.action {
+            FlowAction::Acquire { resource, mode, busy } => Some((resource, mode, busy)),
+            _ => None,
+        })
+    }
+}
+
+/// A TDX module version's lock table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockTable {
+    /// Version name: `1.5.05`.
+    pub name: String,
+    /// One line about it.
+    pub title: String,
+    /// The kind of each lock the table mentions.
+    pub kinds: Vec<(Resource, LockKind)>,
+    /// Whether whole-entry stores keep a host-priority mark set meanwhile (2.0.12) or erase it.
+    pub entry_store_keeps_host_priority: bool,
+    /// The leaves.
+    pub leaves: Vec<Leaf>,
+}
+
+impl LockTable {
+    /// Reads a lock table.
+    ///
+    /// # Errors
+    /// At the first thing that is not understood or not consistent, with its place and a remedy.
+    pub fn parse(file: &str, text: &str) -> Result<Self, DataError> {
+        let parsed = Reader::parse(file, text)?;
+        let root = Reader::root(file, text, &parsed);
+        root.only(&["name", "title", "locks", "sept_entry_store", "leaf"])?;
+        let kinds = parse_kinds(root.table("locks")?)?;
+        let store = root.table("sept_entry_store")?;
+        store.only(&["keeps_host_priority", "source", "evidence"])?;
+        let mut leaves: Vec<Leaf> = Vec::new();
+        for row in root.tables("leaf")? {
+            let leaf = parse_leaf(row, &kinds)?;
+            if leaves.iter().any(|known| known.key() == leaf.key()) {
+                return Err(row
+                    .error_at("name", format!("duplicate row for {}", leaf.key()))
+                    .with_help("merge the two rows, or give them different leaf versions"));
+            }
+            leaves.push(leaf);
+        }
+        Ok(Self {
+            name: root.string("name")?.to_owned(),
+            title: root.string("title")?.to_owned(),
+            kinds,
+            entry_store_keeps_host_priority: store.boolean("keeps_host_priority", false)?,
+            leaves,
+        })
+    }
+
+    /// The leaf with this key (`TDH.VP.INIT@1`) or, for an unversioned row, name.
+    #[must_use]
+    pub fn leaf(&self, key: &str) -> Option<&Leaf> {
+        let plain = key.split('@').next();
+        self.leaves
+            .iter()
+            .find(|leaf| leaf.key() == key)
+            .or_else(|| self.leaves.iter().find(|leaf| leaf.version.is_none() && Some(leaf.name.as_str()) == plain))
+    }
+}
+
+fn parse_kinds(locks: Reader<'_>) -> Result<Vec<(Resource, LockKind)>, DataError> {
+    let known: Vec<&str> = Resource::ALL.iter().map(|resource| resource.key()).collect();
+    locks.only(&known)?;
+    let mut kinds = Vec::new();
+    for resource in Resource::ALL.iter().copied().filter(|resource| locks.has(resource.key())) {
+        let row = locks.table(resource.key())?;
+        row.only(&["kind", "source", "evidence"])?;
+        row.string("source")?;
+        row.choice::<Evidence>("evidence")?;
+        kinds.push((resource, row.choice("kind")?));
+    }
+    Ok(kinds)
+}
+
+fn parse_leaf(row: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<Leaf, DataError> {
+    row.only(&["name", "version", "flow", "source", "evidence", "note"])?;
+    let mut flow = Vec::new();
+    let mut held: Vec<Resource> = Vec::new();
+    for step in row.tables("flow")? {
+        let parsed = parse_step(step, kinds)?;
+        follow(step, parsed.action, &mut held)?;
+        flow.push(parsed);
+    }
+    if let Some(resource) = held.first() {
+        return Err(row
+            .error_at("flow", format!("{} is still held at the end", resource.key()))
+            .with_help(format!("add {{ release = \"{}\" }}", resource.key())));
+    }
+    Ok(Leaf {
+        name: row.string("name")?.to_owned(),
+        version: row.number("version")?,
+        flow,
+        source: row.string("source")?.to_owned(),
+        evidence: row.choice("evidence")?,
+    })
+}
+
+fn parse_step(step: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<FlowStep, DataError> {
+    let when = if step.has("when") { Some(step.choice("when")?) } else { None };
+    let action = if step.has("acquire") {
+        step.only(&["acquire", "mode", "busy", "when"])?;
+        let (resource, mode) = (step.choice("acquire")?, step.choice("mode")?);
+        check_mode(step, resource, mode, kinds)?;
+        FlowAction::Acquire { resource, mode, busy: step.choice("busy")? }
+    } else if step.has("release") {
+        step.only(&["release", "when"])?;
+        FlowAction::Release { resource: step.choice("release")? }
+    } else if step.has("effect") {
+        step.only(&["effect", "releases", "when"])?;
+        let releases = if step.has("releases") { Some(step.choice("releases")?) } else { None };
+        FlowAction::Effect { effect: step.choice("effect")?, releases }
+    } else {
+        step.only(&["acquire", "mode", "busy", "release", "effect", "releases", "when"])?;
+        return Err(step.error("a step needs `acquire`, `release` or `effect`"));
+    };
+    Ok(FlowStep { action, when })
+}
+
+/// Host and guest modes belong to S-EPT entries, shared and exclusive to everything else.
+fn check_mode(
+    step: Reader<'_>,
+    resource: Resource,
+    mode: Mode,
+    kinds: &[(Resource, LockKind)],
+) -> Result<(), DataError> {
+    let Some((_, kind)) = kinds.iter().find(|(known, _)| *known == resource) else {
+        return Err(step
+            .error_at("acquire", format!("{} has no kind", resource.key()))
+            .with_help(format!("add {} to the [locks] table", resource.key())));
+    };
+    let entry_mode = matches!(mode, Mode::Host | Mode::Guest);
+    if entry_mode == (*kind == LockKind::SeptEntry) {
+        return Ok(());
+    }
+    let allowed = if entry_mode { "shared or exclusive" } else { "host or guest" };
+    Err(step
+        .error_at("mode", format!("a {} lock is not taken in mode `{}`", kind.key(), mode.key()))
+        .with_help(format!("use {allowed}")))
+}
+
+/// Tracks what is held, so that a double acquire or a release of what is not held is refused.
+fn follow(step: Reader<'_>, action: FlowAction, held: &mut Vec<Resource>) -> Result<(), DataError> {
+    let (key, released) = match action {
+        FlowAction::Acquire { resource, .. } if held.contains(&resource) => {
+            return Err(step
+                .error_at("acquire", format!("{} is held already", resource.key()))
+                .with_help("no lock of the TDX module is recursive"));
+        }
+        FlowAction::Acquire { resource, .. } => {
+            held.push(resource);
+            return Ok(());
+        }
+        FlowAction::Release { resource } => ("release", Some(resource)),
+        FlowAction::Effect { releases, .. } => ("releases", releases),
+    };
+    let Some(resource) = released else { return Ok(()) };
+    let Some(position) = held.iter().position(|known| *known == resource) else {
+        let holding: Vec<&str> = held.iter().map(|known| known.key()).collect();
+        return Err(step
+            .error_at(key, format!("{} is released but not held here", resource.key()))
+            .with_help(format!("held at this point: {}", if holding.is_empty() { "nothing".into() } else { holding.join(", ") })));
+    };
+    held.remove(position);
+    Ok(())
+}
