@@ -1,2 +1,22 @@
-//! How it is verified.
+//! How it is verified: engines, the suite, reports, and the program `check`.
+//!
+//! Rooms:
+//!
+//! - [`question`], [`scenario_text`]: lock table, kernel profile, decisions, scenario, as users name them.
+//! - [`engine`]: the exact search and stateright beside it; [`forms`]: the claim's other forms.
+//! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`runner`]: both together.
+//! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text and JSON.
+//! - [`cli`], [`command`], [`exit`]: the program.
+
+pub mod cli;
+pub mod command;
 pub mod engine;
+pub mod exit;
+pub mod forms;
+pub mod question;
+pub mod report;
+pub mod runner;
+pub mod scenario_text;
+pub mod suite;
+pub mod trace;
+pub mod verdict;

@@ -1,6 +1,7 @@
 //! The engines: independent ways to search the same question.
 
 pub mod exact;
+pub mod stateright;
 
 use seamcheck_model::property::{Property, Witness};
 use seamcheck_model::system::Event;

@@ -174,6 +174,19 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A string, a whole number or true/false, as it would be written on a command line.
+    ///
+    /// # Errors
+    /// When it is missing or something else.
+    pub fn scalar(&self, key: &str) -> Result<String, DataError> {
+        match self.value(key)?.get_ref() {
+            DeValue::String(text) => Ok(text.clone().into_owned()),
+            DeValue::Integer(number) => Ok(number.as_str().to_owned()),
+            DeValue::Boolean(value) => Ok(value.to_string()),
+            _ => Err(self.error_at(key, format!("`{key}` must be a string, a number, true or false"))),
+        }
+    }
+
     /// A sub-table.
     ///
     /// # Errors

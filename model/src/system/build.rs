@@ -243,6 +243,12 @@ impl System {
         Ok(system)
     }
 
+    /// TDH.VP.ENTER.
+    #[must_use]
+    pub const fn enter_leaf(&self) -> LeafId {
+        self.enter
+    }
+
     /// The leaves that configured agents issue.
     #[must_use]
     pub fn users(&self) -> &[User] {

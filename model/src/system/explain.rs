@@ -3,7 +3,9 @@
 use super::System;
 use super::labels::{Environment, Part, StepId, op_outcomes, op_text, outcomes};
 use crate::kvm::Anchor;
-use crate::kvm::instr::Instr;
+use crate::kvm::instr::{Instr, KickStep};
+use super::run::Agent;
+use super::state::State;
 
 /// A step in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,30 @@ impl System {
                 StepText { name, outcome: pick(outcomes(text.instr), outcome), anchor: text.anchor.clone() }
             }
         }
+    }
+
+    /// What an agent that can not move waits to do, and for what.
+    #[must_use]
+    pub fn waits_for(&self, state: &State, agent: Agent) -> (String, &'static str) {
+        let (part, control) = match agent {
+            Agent::Zapper => (Part::Zapper, state.shared.zapper),
+            Agent::Thread(index) => (Part::thread(usize::from(index)), state.shared.threads[usize::from(index)]),
+            Agent::Vcpu(index) => (Part::Vcpu, state.vcpus[usize::from(index)].control),
+        };
+        let line = &self.program(part)[usize::from(control.line)];
+        let because = match line.instr {
+            _ if state.shared.bugged => "the VM is dead",
+            Instr::BeginZap { .. } => "a KVM lock is held against it, or no page is mapped",
+            Instr::FaultLock { .. } | Instr::Premap => "mmu_lock is held for write",
+            Instr::Lock { .. } => "a KVM lock is held against it",
+            Instr::Kick { step: KickStep::Wait } => "an IPI is not acknowledged",
+            Instr::Kick { .. } | Instr::FullBarrier | Instr::Call { .. } | Instr::Unlock { .. } => {
+                "its store buffer is not empty"
+            }
+            Instr::RunLoop { .. } => "the TD is not finalized",
+            _ => "an interrupt has to be taken first",
+        };
+        (line.text.to_owned(), because)
     }
 
     /// One line for a step: where, what, how it came out.

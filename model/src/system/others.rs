@@ -7,6 +7,7 @@ use super::System;
 use super::state::{KickPhase, Vcpu, VcpuEpoch};
 use crate::kernel::KvmHeld;
 use crate::resource::{Mode, Resource};
+use std::cell::RefCell;
 
 /// A question about one other vCPU; a guard asks whether some vCPU satisfies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,5 +118,31 @@ pub struct AllBut<'a> {
 impl Others for AllBut<'_> {
     fn any(&self, system: &System, predicate: Predicate) -> bool {
         self.vcpus.iter().enumerate().any(|(index, vcpu)| index != self.except && predicate.holds(system, vcpu))
+    }
+}
+
+/// An entry of the log that [`Recording`] keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The next agent's steps begin.
+    Agent,
+    /// A question and its answer.
+    Question(Predicate, bool),
+}
+
+/// The other vCPUs, with a log of what was asked about them.
+#[derive(Clone, Copy)]
+pub struct Recording<'a> {
+    /// The other vCPUs.
+    pub others: AllBut<'a>,
+    /// The log.
+    pub log: &'a RefCell<Vec<Asked>>,
+}
+
+impl Others for Recording<'_> {
+    fn any(&self, system: &System, predicate: Predicate) -> bool {
+        let answer = self.others.any(system, predicate);
+        self.log.borrow_mut().push(Asked::Question(predicate, answer));
+        answer
     }
 }

@@ -3,9 +3,10 @@
 use super::System;
 use super::forget::forget_dead;
 use super::labels::{Part, StepId};
-use super::others::{AllBut, Others, Predicate};
+use super::others::{AllBut, Asked, Others, Predicate, Recording};
 use super::state::{BlockEpoch, Control, KickPhase, Shared, State, Vcpu, VcpuEpoch};
 use arrayvec::ArrayVec;
+use std::cell::RefCell;
 
 /// Who takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +20,7 @@ pub enum Agent {
 }
 
 /// The steps one transition consists of: the first, and local ones fused to it (R1, R2).
-pub type Trail = ArrayVec<StepId, 48>;
+pub type Trail = ArrayVec<StepId, 32>;
 
 /// A transition: who, which steps with which outcomes, and which vCPU the zapper's step was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,31 +124,55 @@ impl System {
     /// Calls `emit` with every transition possible in `state`.
     ///
     /// Returns whether a store found its buffer full: that transition is missing then.
-    pub fn successors(&self, state: &State, mut emit: impl FnMut(Event, State)) -> Overflow {
+    pub fn successors(&self, state: &State, emit: impl FnMut(Event, State)) -> Overflow {
+        let vcpus = &state.vcpus[..self.scenario.vcpus];
+        self.visit(state, |except| AllBut { vcpus, except }, emit)
+    }
+
+    /// The same, and every question asked about other vCPUs goes to `log` with its answer. The log
+    /// of a transition is what was added before it was emitted, since the last [`Asked::Agent`].
+    pub fn successors_asking(&self, state: &State, log: &RefCell<Vec<Asked>>, emit: impl FnMut(Event, State)) {
+        let vcpus = &state.vcpus[..self.scenario.vcpus];
+        self.visit(
+            state,
+            |except| {
+                log.borrow_mut().push(Asked::Agent);
+                Recording { others: AllBut { vcpus, except }, log }
+            },
+            emit,
+        );
+    }
+
+    fn visit<O: Others>(
+        &self,
+        state: &State,
+        all_but: impl Fn(usize) -> O,
+        mut emit: impl FnMut(Event, State),
+    ) -> Overflow {
         let mut overflow = Overflow::default();
         if state.shared.bugged {
             return overflow;
         }
         let vcpus = &state.vcpus[..self.scenario.vcpus];
         for index in 0..vcpus.len() {
-            let others = AllBut { vcpus, except: index };
+            let others = all_but(index);
             let frame = self.frame(Part::Vcpu, state, Some(vcpus[index]), &others);
             let agent = Agent::Vcpu(index as u8);
             overflow.0 |= self.step_vcpu(&frame, |done| emit_concrete(self, state, agent, None, done, &mut emit)).0;
         }
-        let everyone = AllBut { vcpus, except: usize::MAX };
         for part in [Part::Zapper, Part::Thread0, Part::Thread1].into_iter().take(1 + self.threads.len()) {
             let agent = match part {
                 Part::Zapper => Agent::Zapper,
                 Part::Thread0 => Agent::Thread(0),
                 _ => Agent::Thread(1),
             };
+            let everyone = all_but(usize::MAX);
             let frame = self.frame(part, state, None, &everyone);
             overflow.0 |= self.step_singleton(&frame, |done| emit_concrete(self, state, agent, None, done, &mut emit)).0;
         }
         if self.zapper_wants_target(&state.shared) {
             for index in 0..vcpus.len() {
-                let others = AllBut { vcpus, except: index };
+                let others = all_but(index);
                 let frame = self.frame(Part::Zapper, state, Some(vcpus[index]), &others);
                 let target = Some(index as u8);
                 self.step_kick(&frame, |done| emit_concrete(self, state, Agent::Zapper, target, done, &mut emit));
@@ -183,10 +208,8 @@ impl System {
         while frame.trail.remaining_capacity() > 2 && self.is_local(&frame) {
             let mut next = Outcomes::new();
             self.step_program(&frame, &mut next);
-            match next.pop() {
-                Some(only) => frame = only,
-                None => break,
-            }
+            let Some(only) = next.pop() else { break };
+            frame = only;
         }
         frame
     }

@@ -1,0 +1,141 @@
+//! The command line of `check`.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Model-checks KVM's TDX page removal against the TDX module's try-locks.
+///
+/// Without a command, runs the default suite.
+#[derive(Debug, Parser)]
+#[command(name = "check", version, after_help = EXIT_STATUS, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 as expected (a question: holds), 10 a verdict differs (a question: violated),
+11 vacuous, 14 engines disagree, 20 unknown (a limit was hit), 2 usage or bad data,
+74 an output could not be written, 130 interrupted, 1 internal error.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the suite, or the checks named.
+    Run(RunArgs),
+    /// List the suite's checks and what is expected of them.
+    List(ListArgs),
+    /// Draw the shortest counterexample of a check, or the trace in a file.
+    Explain(ExplainArgs),
+    /// Execute a trace again, step by step, against today's model.
+    Replay(ReplayArgs),
+    /// Take status words apart.
+    Decode(DecodeArgs),
+    /// Ask any question: a verdict and, when violated, a trace.
+    WhatIf(WhatIfArgs),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Checks to run, by name (`claim`) or with a memory model (`claim/tso`); all of them when none is named.
+    pub(crate) names: Vec<String>,
+    /// Print the report as JSON (seamcheck.report.v1) on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the trace of every violated property into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) traces: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct LimitArgs {
+    /// Give up a search after this many states; the verdict is then `unknown`.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_states: Option<u64>,
+    /// Give up a search at this many MiB for its states.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) max_memory: Option<u64>,
+    /// Give up a search after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print the list as JSON (seamcheck.report.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List the protocol's decisions and their values instead.
+    #[arg(long, conflicts_with_all = ["json", "pairs"])]
+    pub(crate) decisions: bool,
+    /// List, for each lock table, the conflicting pairs of leaves and the check that tells them apart.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) pairs: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A check (`claim-init-vcpu/sc`) or the path of a trace.
+    pub(crate) what: String,
+    /// Which violated property, when a check has several.
+    #[arg(long, value_name = "PROPERTY")]
+    pub(crate) property: Option<String>,
+    /// Print the trace as JSON instead of the diagram.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write the trace to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The trace.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// Status words, in hexadecimal (0x8000020000000092) or decimal.
+    #[arg(required = true)]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhatIfArgs {
+    /// Lock table: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "1.5.05")]
+    pub(crate) module: String,
+    /// Kernel profile: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
+    pub(crate) kernel: String,
+    /// Change a decision of the protocol, or a setting of the scenario (accept, attr, zero_step, finalized).
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Run this code path of the kernel profile as a thread beside the zapper.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) with: Vec<String>,
+    /// Number of vCPUs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) vcpus: usize,
+    /// Number of private pages.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) pages: usize,
+    /// Memory model: sc or tso.
+    #[arg(long, value_name = "MODEL", default_value = "tso")]
+    pub(crate) memory: String,
+    /// What must never happen.
+    #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
+    pub(crate) property: String,
+    /// Print the answer as JSON (seamcheck.report.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the trace of a violation to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}

@@ -1,0 +1,97 @@
+//! `check what-if`.
+
+use super::{Failure, explain, limits, output};
+use crate::cli::WhatIfArgs;
+use crate::engine::Watch;
+use crate::engine::exact::{self, Until};
+use crate::exit::Exit;
+use crate::question::{Question, QuestionError, Source};
+use crate::report::{human, json};
+use crate::runner::{Outcome, Packed};
+use crate::scenario_text;
+use crate::suite::{Form, Run};
+use crate::trace;
+use crate::verdict::{Expected, Verdict, judge};
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::property::Property;
+use seamcheck_model::scenario::Scenario;
+use seamcheck_model::system::Reductions;
+use std::sync::Arc;
+
+pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure> {
+    let property = explain::property(&args.property)?;
+    let question = question(args, property)?;
+    let system = Arc::new(question.system(Reductions::ALL)?);
+    // A violation ends the search; only a complete one can say "holds".
+    let report = exact::search(&system, Until::Violates(property), limits(args.limits), watch);
+    let verdict = judge(&system, &report, property);
+    let run = as_run(args, &question, property);
+    let packed = Packed { question, system, report, stateright: None };
+    let trace = match packed.report.violation(property) {
+        Some(violation) => {
+            let trace = trace::build(&packed.question, &packed.system, violation, None);
+            let trace = trace.ok_or_else(|| Failure::Internal("the violation can not be executed again".into()))?;
+            trace::verify(&trace).map_err(|error| Failure::Internal(error.to_string()))?;
+            Some(trace)
+        }
+        None => None,
+    };
+    let exit = exit_of(verdict);
+    let outcome = Outcome { run, verdicts: vec![(property, Expected::Holds, verdict)], packed: Some(packed), form: None, differences: Vec::new() };
+    if args.json {
+        output::print_json(&json::report(std::slice::from_ref(&outcome), exit, true))?;
+    } else if let Some(packed) = &outcome.packed {
+        let diagram = trace.as_ref().map_or_else(String::new, |trace| format!("\n{}", seamcheck_traces::race(trace)));
+        output::print(&format!("{}{diagram}", human::answer(&outcome, packed)))?;
+    }
+    if let (Some(path), Some(trace)) = (&args.trace, &trace) {
+        output::write(path, &trace.to_json())?;
+    }
+    Ok(exit)
+}
+
+const fn exit_of(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Holds => Exit::AsExpected,
+        Verdict::Violated(_) => Exit::Violated,
+        Verdict::Vacuous => Exit::Vacuous,
+        Verdict::Unknown(crate::engine::Cut::Interrupted) => Exit::Interrupted,
+        Verdict::Unknown(_) => Exit::Unknown,
+    }
+}
+
+fn question(args: &WhatIfArgs, property: Property) -> Result<Question, QuestionError> {
+    let mut scenario = Scenario { vcpus: args.vcpus, pages: args.pages, threads: args.with.clone(), ..Scenario::default() };
+    // I8 is about the cached exit reason, which only this question carries.
+    scenario.exit_reason = property == Property::InterruptOnce;
+    scenario_text::set(&mut scenario, "memory", &args.memory)?;
+    let mut decisions = Vec::new();
+    for change in &args.set {
+        let (name, value) = change
+            .split_once('=')
+            .ok_or_else(|| QuestionError::Usage(format!("`--set {change}`: write NAME=VALUE")))?;
+        if scenario_text::NAMES.contains(&name) {
+            scenario_text::set(&mut scenario, name, value)?;
+        } else {
+            decisions.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    Question::new(Source::module(&args.module)?, Source::kernel(&args.kernel)?, decisions, scenario)
+}
+
+fn as_run(args: &WhatIfArgs, question: &Question, property: Property) -> Run {
+    Run {
+        name: format!("what-if/{}", question.scenario.memory.key()),
+        check: "what-if".into(),
+        group: "question".into(),
+        about: property.about().into(),
+        form: Form::Packed,
+        module: args.module.clone(),
+        kernel: args.kernel.clone(),
+        set: question.set.clone(),
+        scenario: question.scenario.clone(),
+        states: None,
+        expect: Vec::new(),
+        stateright: false,
+    }
+}

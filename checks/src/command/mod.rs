@@ -1,0 +1,87 @@
+//! What each command of `check` does.
+
+mod ask;
+mod decode;
+mod explain;
+mod list;
+mod output;
+mod pairs;
+mod run;
+
+use crate::cli::{Cli, Command, LimitArgs};
+use crate::engine::{Limits, Watch};
+use crate::exit::Exit;
+use crate::question::QuestionError;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a command ends without an answer.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Failure {
+    /// The question is not understood.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Question(#[from] QuestionError),
+    /// A trace file is not understood.
+    #[error("{path}: {error}", path = path.display())]
+    #[diagnostic(help("`check explain CHECK --out FILE` writes a trace that today's model confirms"))]
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// An output can not be written.
+    #[error("{what}: {error}")]
+    Output {
+        /// Which.
+        what: String,
+        /// The system's words.
+        error: std::io::Error,
+    },
+    /// The built-in suite is broken, or a violation can not be executed again.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// The exit status it leads to.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Question(_) | Self::Trace { .. } => Exit::Usage,
+            Self::Output { .. } => Exit::Unwritable,
+            Self::Internal(_) => Exit::Internal,
+        }
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When there is no answer.
+pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
+    match cli.command {
+        None => run::run(&cli.run, watch),
+        Some(Command::Run(args)) => run::run(&args, watch),
+        Some(Command::List(args)) => list::list(&args, watch),
+        Some(Command::Explain(args)) => explain::explain(&args, watch),
+        Some(Command::Replay(args)) => explain::replay(&args),
+        Some(Command::Decode(args)) => decode::decode(&args),
+        Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
+    }
+}
+
+fn limits(args: LimitArgs) -> Limits {
+    let default = Limits::default();
+    Limits {
+        states: args.max_states.unwrap_or(default.states),
+        memory: args.max_memory.map_or(default.memory, |mebibytes| mebibytes << 20),
+        time: args.timeout.map_or(default.time, Duration::from_secs),
+    }
+}
+
+fn suite() -> Result<Vec<crate::suite::Run>, Failure> {
+    crate::suite::parse("suite/default.toml", crate::suite::DEFAULT).map_err(|error| Failure::Internal(error.to_string()))
+}

@@ -1,0 +1,75 @@
+//! `check run`.
+
+use super::{Failure, limits, output, suite};
+use crate::cli::RunArgs;
+use crate::engine::Watch;
+use crate::exit::Exit;
+use crate::report::{human, json};
+use crate::runner::{Difference, Outcome, run_all};
+use crate::suite::select;
+use crate::trace;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
+    let runs = select(suite()?, &args.names)?;
+    let (planned, start) = (runs.len(), Instant::now());
+    let progress = progress(planned, watch);
+    let outcomes = run_all(runs, limits(args.limits), watch, |outcome| {
+        progress.inc(1);
+        progress.set_message(outcome.run.name.clone());
+    });
+    progress.finish_and_clear();
+    let exit = exit_of(&outcomes, planned);
+    if args.json {
+        output::print_json(&json::report(&outcomes, exit, false))?;
+    } else {
+        let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
+        output::print(&format!("{}\n{totals}\n", human::suite(&outcomes)))?;
+    }
+    if let Some(directory) = &args.traces {
+        write_traces(directory, &outcomes)?;
+    }
+    Ok(exit)
+}
+
+fn exit_of(outcomes: &[Outcome], planned: usize) -> Exit {
+    let interrupted = (outcomes.len() < planned).then_some(Exit::Interrupted);
+    let found = outcomes.iter().flat_map(|outcome| outcome.differences.iter().map(Difference::exit));
+    Exit::worst(found.chain(interrupted))
+}
+
+/// On standard error, and only on a terminal.
+fn progress(planned: usize, watch: &Arc<Watch>) -> ProgressBar {
+    let bar = ProgressBar::new(planned as u64);
+    let states = Arc::clone(watch);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs  {elapsed}  {searching}  {msg}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("searching", move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{} states", crate::report::grouped(states.states.load(Ordering::Relaxed)));
+    }));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Every violated property of every run, executed again and written.
+fn write_traces(directory: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
+    let failure = |error| Failure::Output { what: directory.display().to_string(), error };
+    std::fs::create_dir_all(directory).map_err(failure)?;
+    for outcome in outcomes {
+        let Some(packed) = &outcome.packed else { continue };
+        for (property, ..) in &outcome.verdicts {
+            let Some(violation) = packed.report.violation(*property) else { continue };
+            let name = &outcome.run.name;
+            let trace = trace::build(&packed.question, &packed.system, violation, Some(name))
+                .ok_or_else(|| Failure::Internal(format!("{name}: the violation can not be executed again")))?;
+            use seamcheck_model::closed_enum::ClosedEnum;
+            let file = format!("{}.{}.json", name.replace('/', "."), property.key());
+            output::write(&directory.join(file), &trace.to_json())?;
+        }
+    }
+    Ok(())
+}

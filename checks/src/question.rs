@@ -1,0 +1,189 @@
+//! A question: a lock table, a kernel profile, changed decisions and a scenario.
+
+use miette::{Diagnostic, LabeledSpan, NamedSource};
+use seamcheck_model::builtin;
+use seamcheck_model::data::DataError;
+use seamcheck_model::kernel::{DecisionError, Decisions, KernelProfile};
+use seamcheck_model::scenario::Scenario;
+use seamcheck_model::system::{ConfigError, Reductions, System};
+use seamcheck_model::table::LockTable;
+use std::path::Path;
+
+/// A data file: built in, or a user's own with its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Version name, or the path that was given.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// Whether it came with the program.
+    pub is_builtin: bool,
+}
+
+impl Source {
+    /// A built-in lock table by version, or the file at that path.
+    ///
+    /// # Errors
+    /// When there is no such version and no readable file.
+    pub fn module(name: &str) -> Result<Self, QuestionError> {
+        Self::find(name, builtin::MODULES, "module")
+    }
+
+    /// A built-in kernel profile by version, or the file at that path.
+    ///
+    /// # Errors
+    /// When there is no such version and no readable file.
+    pub fn kernel(name: &str) -> Result<Self, QuestionError> {
+        Self::find(name, builtin::KERNELS, "kernel")
+    }
+
+    fn find(name: &str, known: &[(&str, &str)], what: &'static str) -> Result<Self, QuestionError> {
+        if let Some((name, text)) = known.iter().find(|(version, _)| *version == name) {
+            return Ok(Self { name: (*name).to_owned(), text: (*text).to_owned(), is_builtin: true });
+        }
+        let looks_like_a_file = Path::new(name).extension().is_some_and(|extension| extension == "toml") || name.contains('/');
+        if !looks_like_a_file {
+            let known = known.iter().map(|(version, _)| (*version).to_owned()).collect();
+            return Err(QuestionError::UnknownVersion { what, given: name.to_owned(), known });
+        }
+        let text = std::fs::read_to_string(name)
+            .map_err(|error| QuestionError::Unreadable { path: name.to_owned(), error: error.to_string() })?;
+        Ok(Self { name: name.to_owned(), text, is_builtin: false })
+    }
+}
+
+/// What can be wrong with a question.
+#[derive(Debug, thiserror::Error)]
+pub enum QuestionError {
+    /// No built-in version has this name.
+    #[error("unknown {what} `{given}`: it is one of {}, or the path of a .toml file", .known.join(", "))]
+    UnknownVersion {
+        /// `module` or `kernel`.
+        what: &'static str,
+        /// What was given.
+        given: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The file can not be read.
+    #[error("{path}: {error}")]
+    Unreadable {
+        /// Its path.
+        path: String,
+        /// The system's words.
+        error: String,
+    },
+    /// The file's content is wrong.
+    #[error("{0}")]
+    Data(DataError, Source),
+    /// A decision is wrong.
+    #[error(transparent)]
+    Decision(#[from] DecisionError),
+    /// The scenario does not fit.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something else about the words given.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Diagnostic for QuestionError {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        match self {
+            Self::Data(error, _) => error.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>),
+            Self::Decision(_) => Some(Box::new("`check list --decisions` names every decision and its values")),
+            _ => None,
+        }
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        match self {
+            Self::Data(error, _) => {
+                Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, error.span.clone()))))
+            }
+            _ => None,
+        }
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        match self {
+            Self::Data(_, source) => Some(source as &dyn miette::SourceCode),
+            _ => None,
+        }
+    }
+}
+
+impl miette::SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &miette::SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
+        let contents = self.text.read_span(span, before, after)?;
+        Ok(Box::new(miette::MietteSpanContents::new_named(
+            self.name.clone(),
+            contents.data(),
+            *contents.span(),
+            contents.line(),
+            contents.column(),
+            contents.line_count(),
+        )))
+    }
+}
+
+/// A question, ready to be searched.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The lock table's file.
+    pub module: Source,
+    /// The kernel profile's file.
+    pub kernel: Source,
+    /// Decisions changed on top of the profile.
+    pub set: Vec<(String, String)>,
+    /// Who takes part.
+    pub scenario: Scenario,
+    /// The lock table.
+    pub table: LockTable,
+    /// The kernel profile.
+    pub profile: KernelProfile,
+    /// The decisions that result.
+    pub decisions: Decisions,
+}
+
+impl Question {
+    /// Reads the data files and applies the changes.
+    ///
+    /// # Errors
+    /// When a file, a decision or a value is not understood.
+    pub fn new(
+        module: Source,
+        kernel: Source,
+        set: Vec<(String, String)>,
+        scenario: Scenario,
+    ) -> Result<Self, QuestionError> {
+        let table = LockTable::parse(&module.name, &module.text)
+            .map_err(|error| QuestionError::Data(error, module.clone()))?;
+        let profile = KernelProfile::parse(&kernel.name, &kernel.text)
+            .map_err(|error| QuestionError::Data(error, kernel.clone()))?;
+        let mut decisions = profile.decisions;
+        for (name, value) in &set {
+            decisions.set(name, value)?;
+        }
+        Ok(Self { module, kernel, set, scenario, table, profile, decisions })
+    }
+
+    /// The system the question is about.
+    ///
+    /// # Errors
+    /// When the scenario does not fit the table or the profile.
+    pub fn system(&self, reductions: Reductions) -> Result<System, QuestionError> {
+        Ok(System::new(&self.table, &self.profile, self.decisions, self.scenario.clone(), reductions)?)
+    }
+}
+
+/// A named text, for errors about texts that are no data files.
+#[must_use]
+pub fn named(name: &str, text: &str) -> NamedSource<String> {
+    NamedSource::new(name, text.to_owned())
+}

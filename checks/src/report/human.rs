@@ -1,0 +1,238 @@
+//! The report for people.
+
+use super::{assumptions, conflicts, grouped, reductions, scope};
+use crate::runner::{Outcome, Packed};
+use crate::trace;
+use crate::verdict::Verdict;
+use anstyle::{AnsiColor, Style};
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::property::Property;
+use seamcheck_model::scenario::Memory;
+use std::fmt::Write;
+
+/// The group whose checks are shown at length.
+const AT_LENGTH: &str = "the claim";
+
+/// A suite's report.
+#[must_use]
+pub fn suite(outcomes: &[Outcome]) -> String {
+    let mut out = String::new();
+    let mut group = "";
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if outcome.run.group != group {
+            group = &outcome.run.group;
+            let _ = writeln!(out, "{}{}", if index > 0 { "\n" } else { "" }, bold(group));
+            if group == AT_LENGTH {
+                let _ = writeln!(out, "  {}", Property::NoSecondBusy.about());
+            }
+        }
+        if group == AT_LENGTH {
+            at_length(&mut out, outcome);
+        } else if first_of_check(outcomes, index) {
+            row(&mut out, &outcomes[index..]);
+        }
+    }
+    differences(&mut out, outcomes);
+    out
+}
+
+fn first_of_check(outcomes: &[Outcome], index: usize) -> bool {
+    index == 0 || outcomes[index - 1].run.check != outcomes[index].run.check
+}
+
+/// The verdict of the check's subject, its scope, the locks, the assumptions, the search.
+fn at_length(out: &mut String, outcome: &Outcome) {
+    let Some((property, expected, found)) = outcome.verdicts.first() else { return };
+    let _ = writeln!(out, "\n  {} {}", verdict(*found, expected.is_met_by(*found)), bold(&outcome.run.name));
+    let mut line = |head: &str, text: &str| wrapped(out, head, text);
+    line("property", property.key());
+    line("scope", &scope(outcome));
+    let Some(packed) = &outcome.packed else { return };
+    let (resources, pairs) = conflicts(&packed.system);
+    let names: Vec<&str> = resources.iter().map(|resource| resource.key()).collect();
+    let seen = if matches!(found, Verdict::Holds) { ", each of them seen BUSY" } else { "" };
+    line("in conflict", &format!("{} ({pairs} pairs of leaves{seen})", names.join(", ")));
+    for assumption in assumptions(packed) {
+        line("assumes", &assumption);
+    }
+    if let Some(collision) = collision(packed, *property) {
+        line("because", &collision);
+        line("see", &format!("check explain {}", outcome.run.name));
+    }
+    line("explored", &explored(packed));
+    line("reductions", &reductions(&packed.system).join("; "));
+}
+
+/// The sentence about the lock that could not be had.
+fn collision(packed: &Packed, property: Property) -> Option<String> {
+    let violation = packed.report.violation(property)?;
+    let trace = trace::build(&packed.question, &packed.system, violation, None)?;
+    let conflict = trace.verdict.conflict?;
+    let holder = conflict.held.first()?;
+    Some(format!(
+        "{} wants {} {}, {} holds it {}",
+        conflict.wanted_for, conflict.lock, conflict.wanted_mode, holder.by, holder.mode
+    ))
+}
+
+fn explored(packed: &Packed) -> String {
+    let report = &packed.report;
+    let rate = report.states as f64 / report.elapsed.as_secs_f64().max(1e-6);
+    let mut text = format!(
+        "{} states, {} transitions, depth {}, {:.1} s ({} states/s), {} bytes a state ({} of them key)",
+        grouped(report.states),
+        grouped(report.transitions),
+        report.depth,
+        report.elapsed.as_secs_f64(),
+        grouped(rate as u64),
+        report.bytes / report.states.max(1),
+        report.key_bytes,
+    );
+    if let Some(opinion) = packed.stateright {
+        let said = match opinion.violated_after {
+            Some(length) => format!("the same shortest violation ({length})"),
+            None => "the same states".to_owned(),
+        };
+        let _ = write!(text, "; stateright: {said}, fingerprint collision < {:.0e}", opinion.collision.max(1e-12));
+    }
+    text
+}
+
+/// One check, its memory models side by side.
+fn row(out: &mut String, from: &[Outcome]) {
+    let check = &from[0].run.check;
+    let runs: Vec<&Outcome> = from.iter().take_while(|outcome| outcome.run.check == *check).collect();
+    let _ = write!(out, "  {check:<26}");
+    for memory in ["sc", "tso", "weak"] {
+        let cell = runs.iter().find(|outcome| outcome.run.name.ends_with(&format!("/{memory}")));
+        match cell.and_then(|outcome| outcome.verdicts.first()) {
+            Some((_, expected, found)) => {
+                let _ = write!(out, " {memory:>4} {}", verdict(*found, expected.is_met_by(*found)));
+            }
+            None if memory == "weak" => {}
+            None => {
+                let _ = write!(out, " {:<18}", "");
+            }
+        }
+    }
+    let property = from[0].verdicts.first().map_or("", |(property, ..)| property.key());
+    let _ = writeln!(out, "  {property}");
+    let _ = writeln!(out, "      {}", from[0].run.about);
+    let last = runs.last().copied().unwrap_or(&from[0]);
+    let others: Vec<String> = last.verdicts.iter().skip(1).map(|(property, _, found)| format!("{} {found}", property.key())).collect();
+    if !others.is_empty() {
+        wrapped_at(out, 6, &format!("also: {}", others.join(", ")));
+    }
+}
+
+fn differences(out: &mut String, outcomes: &[Outcome]) {
+    let wrong: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).collect();
+    if wrong.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", bold("not as the suite expects"));
+    for outcome in wrong {
+        for difference in &outcome.differences {
+            let _ = writeln!(out, "  {}: {difference}", outcome.run.name);
+        }
+    }
+}
+
+/// The last line.
+#[must_use]
+pub fn totals(outcomes: &[Outcome], planned: usize, seconds: f64) -> String {
+    let met = outcomes.iter().filter(|outcome| outcome.differences.is_empty()).count();
+    let states: u64 = outcomes.iter().filter_map(|outcome| outcome.packed.as_ref()).map(|packed| packed.report.states).sum();
+    let missing = planned - outcomes.len();
+    let partial = if missing > 0 { format!(", {missing} not run (interrupted)") } else { String::new() };
+    format!(
+        "{} runs, {met} as expected, {} not{partial}; {} states in {seconds:.1} s",
+        outcomes.len(),
+        outcomes.len() - met,
+        grouped(states)
+    )
+}
+
+/// One question's answer.
+#[must_use]
+pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
+    let mut out = String::new();
+    for (property, _, found) in &outcome.verdicts {
+        let _ = writeln!(out, "{} {}", verdict(*found, true), bold(property.key()));
+        let mut line = |head: &str, text: &str| wrapped(&mut out, head, text);
+        line("property", property.about());
+        line("scope", &scope(outcome));
+        if let Verdict::Unknown(cut) = found {
+            line("because", cut.text());
+        }
+        for witness in crate::verdict::missing_witnesses(&packed.system, &packed.report, *property) {
+            if matches!(found, Verdict::Vacuous) {
+                line("not seen", &witness.text(&packed.system));
+            }
+        }
+        for assumption in assumptions(packed) {
+            line("assumes", &assumption);
+        }
+        line("explored", &explored(packed));
+        line("reductions", &reductions(&packed.system).join("; "));
+    }
+    out
+}
+
+fn wrapped(out: &mut String, head: &str, text: &str) {
+    let mut first = true;
+    for line in wrap(text, 64) {
+        let _ = writeln!(out, "            {:<12} {line}", if first { head } else { "" });
+        first = false;
+    }
+}
+
+fn wrapped_at(out: &mut String, indent: usize, text: &str) {
+    for line in wrap(text, 88 - indent) {
+        let _ = writeln!(out, "{:indent$}{line}", "");
+    }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !lines[last].is_empty() {
+                lines[last].push(' ');
+            }
+            lines[last].push_str(word);
+        }
+    }
+    lines
+}
+
+fn bold(text: &str) -> String {
+    let style = Style::new().bold();
+    format!("{style}{text}{style:#}")
+}
+
+/// A verdict in a column: a mark tells what differs from the suite, so that colour is not needed.
+fn verdict(found: Verdict, expected: bool) -> String {
+    let colour = match found {
+        _ if !expected => AnsiColor::Red,
+        Verdict::Holds => AnsiColor::Green,
+        Verdict::Violated(_) => AnsiColor::Yellow,
+        Verdict::Vacuous | Verdict::Unknown(_) => AnsiColor::Magenta,
+    };
+    let style = colour.on_default();
+    let mark = if expected { ' ' } else { '!' };
+    let text = match found {
+        Verdict::Violated(length) => format!("violated {length}"),
+        _ => found.word().to_owned(),
+    };
+    format!("{style}{mark}{text:<12}{style:#}")
+}
+
+/// The memory models that a run name ends with.
+#[must_use]
+pub fn memory_keys() -> Vec<&'static str> {
+    Memory::ALL.iter().map(|memory| memory.key()).collect()
+}

@@ -1,0 +1,218 @@
+//! The report for programs: `seamcheck.report.v1`, documented in docs/json.md.
+
+use super::{assumptions, never_fired, reductions};
+use crate::exit::Exit;
+use crate::runner::Outcome;
+use crate::scenario_text;
+use crate::suite::Run;
+use crate::verdict::{Verdict, missing_witnesses};
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::property::Property;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The format's name and version.
+pub const FORMAT: &str = "seamcheck.report.v1";
+
+/// A report.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    format: &'static str,
+    tool: &'static str,
+    exit: u8,
+    runs: Vec<RunReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunReport {
+    name: String,
+    check: String,
+    group: String,
+    about: String,
+    form: &'static str,
+    question: QuestionText,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    verdicts: Vec<PropertyVerdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<SearchText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stateright: Option<StaterightText>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    assumptions: Vec<String>,
+    differences: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct QuestionText {
+    module: String,
+    kernel: String,
+    set: BTreeMap<String, String>,
+    memory: String,
+    scenario: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PropertyVerdict {
+    property: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_seen: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SearchText {
+    unit: &'static str,
+    states: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transitions: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<u64>,
+    complete: bool,
+    seconds: f64,
+    states_per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_state: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_bytes: Option<usize>,
+    reductions: Vec<String>,
+    never_fired: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct StaterightText {
+    states: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    violated_after: Option<u64>,
+    fingerprint_collision_below: f64,
+    seconds: f64,
+}
+
+/// A report of outcomes; `asked` for an answer, where the suite expects nothing.
+#[must_use]
+pub fn report(outcomes: &[Outcome], exit: Exit, asked: bool) -> Report {
+    let runs = outcomes.iter().map(|outcome| run_report(outcome, asked)).collect();
+    Report { format: FORMAT, tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")), exit: exit as u8, runs }
+}
+
+/// A list of runs, nothing searched.
+#[must_use]
+pub fn list(runs: &[Run]) -> Report {
+    let runs = runs
+        .iter()
+        .map(|run| RunReport {
+            verdicts: run
+                .expect
+                .iter()
+                .map(|(property, expected)| PropertyVerdict {
+                    property: property.key(),
+                    expected: Some(expected.to_string()),
+                    verdict: None,
+                    length: None,
+                    because: None,
+                    not_seen: Vec::new(),
+                })
+                .collect(),
+            ..head(run)
+        })
+        .collect();
+    Report { format: FORMAT, tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")), exit: 0, runs }
+}
+
+fn head(run: &Run) -> RunReport {
+    RunReport {
+        name: run.name.clone(),
+        check: run.check.clone(),
+        group: run.group.clone(),
+        about: run.about.clone(),
+        form: match run.form {
+            crate::suite::Form::Packed => "packed",
+            crate::suite::Form::Actors => "actors",
+            crate::suite::Form::Loom => "loom",
+        },
+        question: QuestionText {
+            module: run.module.clone(),
+            kernel: run.kernel.clone(),
+            set: run.set.iter().cloned().collect(),
+            memory: run.name.rsplit('/').next().unwrap_or_default().to_owned(),
+            scenario: scenario_text::to_map(&run.scenario),
+        },
+        verdicts: Vec::new(),
+        search: None,
+        stateright: None,
+        assumptions: Vec::new(),
+        differences: Vec::new(),
+    }
+}
+
+fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
+    let not_seen = |property: Property, found: Verdict| match &outcome.packed {
+        Some(packed) if matches!(found, Verdict::Vacuous) => missing_witnesses(&packed.system, &packed.report, property)
+            .into_iter()
+            .map(|witness| witness.text(&packed.system))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let verdicts = outcome.verdicts.iter().map(|(property, expected, found)| PropertyVerdict {
+        property: property.key(),
+        expected: (!asked).then(|| expected.to_string()),
+        verdict: Some(found.word()),
+        length: if let Verdict::Violated(length) = found { Some(*length) } else { None },
+        because: if let Verdict::Unknown(cut) = found { Some(cut.text()) } else { None },
+        not_seen: not_seen(*property, *found),
+    });
+    RunReport {
+        verdicts: verdicts.collect(),
+        search: search(outcome),
+        stateright: outcome.packed.as_ref().and_then(|packed| packed.stateright).map(|opinion| StaterightText {
+            states: opinion.states,
+            violated_after: opinion.violated_after,
+            fingerprint_collision_below: opinion.collision,
+            seconds: opinion.elapsed.as_secs_f64(),
+        }),
+        assumptions: outcome.packed.as_ref().map(assumptions).unwrap_or_default(),
+        differences: outcome.differences.iter().map(ToString::to_string).collect(),
+        ..head(&outcome.run)
+    }
+}
+
+fn search(outcome: &Outcome) -> Option<SearchText> {
+    if let Some(form) = &outcome.form {
+        let seconds = form.elapsed.as_secs_f64();
+        return Some(SearchText {
+            unit: form.unit,
+            states: form.states,
+            transitions: None,
+            depth: None,
+            complete: !matches!(form.verdict, Verdict::Unknown(_)),
+            seconds,
+            states_per_second: form.states as f64 / seconds.max(1e-6),
+            bytes_per_state: None,
+            key_bytes: None,
+            reductions: Vec::new(),
+            never_fired: Vec::new(),
+        });
+    }
+    let packed = outcome.packed.as_ref()?;
+    let report = &packed.report;
+    let seconds = report.elapsed.as_secs_f64();
+    Some(SearchText {
+        unit: "states",
+        states: report.states,
+        transitions: Some(report.transitions),
+        depth: Some(report.depth),
+        complete: report.complete,
+        seconds,
+        states_per_second: report.states as f64 / seconds.max(1e-6),
+        bytes_per_state: Some(report.bytes / report.states.max(1)),
+        key_bytes: Some(report.key_bytes),
+        reductions: reductions(&packed.system),
+        never_fired: never_fired(packed),
+    })
+}

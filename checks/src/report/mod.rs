@@ -1,0 +1,145 @@
+//! Reports: pure functions of outcomes.
+
+pub mod human;
+pub mod json;
+
+use crate::runner::{Outcome, Packed};
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::property::Witness;
+use seamcheck_model::resource::{Evidence, Mode, Resource};
+use seamcheck_model::system::System;
+use seamcheck_model::system::labels::{OUTCOMES, Part};
+
+/// Lines none of whose outcomes was ever taken, in words.
+#[must_use]
+pub fn never_fired(packed: &Packed) -> Vec<String> {
+    let (system, fired) = (&packed.system, &packed.report.fired);
+    let silent = |first: usize| fired[first..first + usize::from(OUTCOMES)].iter().all(|count| *count == 0);
+    let steps = system.possible_steps().filter(|step| silent(usize::from(step.0)));
+    steps
+        .map(|step| {
+            let text = system.text(step);
+            format!("{}: {}", text.anchor.function, text.name)
+        })
+        .collect()
+}
+
+/// The reductions in force, by name, with what they found.
+#[must_use]
+pub fn reductions(system: &System) -> Vec<String> {
+    let on = system.reductions;
+    let uncontended = system.code.ops.iter().filter(|op| op.uncontended).count();
+    let shared: Vec<String> = system.shared_shapes.iter().map(|(left, kept)| format!("{left} as {kept}")).collect();
+    let all = [
+        (on.merge_uncontended, format!("R1 uncontended acquisitions merged ({uncontended} steps)")),
+        (on.fuse_local, "R2 local steps fused".to_owned()),
+        (on.forget_dead, "R3 dead fields reset".to_owned()),
+        (on.share_equal && !shared.is_empty(), format!("R4 equal shapes shared ({})", shared.join(", "))),
+        (on.sort_vcpus && system.scenario.vcpus > 1, "R5 vCPUs sorted".to_owned()),
+    ];
+    all.into_iter().filter(|(on, _)| *on).map(|(_, text)| text).collect()
+}
+
+/// The locks on which configured agents can collide, with the number of pairs of leaves.
+#[must_use]
+pub fn conflicts(system: &System) -> (Vec<Resource>, usize) {
+    let mut resources: Vec<Resource> = Vec::new();
+    let mut pairs = 0;
+    for witness in &system.observations.required {
+        if let Witness::Busy(pair) = witness {
+            pairs += 1;
+            if !resources.contains(&pair.resource) {
+                resources.push(pair.resource);
+            }
+        }
+    }
+    resources.sort_unstable();
+    (resources, pairs)
+}
+
+/// What a verdict rests on that the scenario leaves out: locks of the zapper's that nobody else
+/// takes against it, and rows and decisions that are only assumed.
+#[must_use]
+pub fn assumptions(packed: &Packed) -> Vec<String> {
+    let system = &packed.system;
+    let mut all = Vec::new();
+    let alone: Vec<String> = unopposed(system).iter().map(|(lock, mode)| format!("{} {}", lock.key(), opponent(*mode))).collect();
+    if !alone.is_empty() {
+        all.push(format!("nobody else takes {} meanwhile", alone.join(", ")));
+    }
+    let table = &packed.question.table;
+    let used = |key: &str| system.code.leaves.iter().any(|leaf| leaf.key == key);
+    let assumed = table.leaves.iter().filter(|leaf| leaf.evidence == Evidence::Assumed && used(&leaf.key()));
+    let rows: Vec<String> = assumed.map(seamcheck_model::table::Leaf::key).collect();
+    if !rows.is_empty() {
+        all.push(format!("rows of {} that nobody has read: {}", table.name, rows.join(", ")));
+    }
+    let profile = &packed.question.profile;
+    let paths = profile.paths.iter().filter(|path| path.evidence == Evidence::Assumed && system.scenario.threads.contains(&path.name));
+    all.extend(paths.map(|path| format!("the code path {} as the profile guesses it", path.name)));
+    all
+}
+
+const fn opponent(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Shared => "exclusively",
+        Mode::Exclusive => "at all",
+        Mode::Host | Mode::Guest => "from the host side",
+    }
+}
+
+/// The zapper's acquisitions that no configured agent can make fail.
+fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
+    let mut all: Vec<(Resource, Mode)> = Vec::new();
+    for user in system.users().iter().filter(|user| user.part == Part::Zapper) {
+        for (resource, mode) in &user.acquisitions {
+            let opposed = system.users().iter().any(|rival| system.can_fail(user, rival, *resource, *mode));
+            if !opposed && !all.contains(&(*resource, *mode)) {
+                all.push((*resource, *mode));
+            }
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+/// `2 vCPUs, x86-TSO, kernel 6.16, TDX module 1.5.05, kick=none`.
+#[must_use]
+pub fn scope(outcome: &Outcome) -> String {
+    let run = &outcome.run;
+    let scenario = &run.scenario;
+    let mut parts = vec![match scenario.vcpus {
+        1 => "1 vCPU".to_owned(),
+        count => format!("{count} vCPUs"),
+    }];
+    if scenario.pages > 1 {
+        parts.push(format!("{} pages", scenario.pages));
+    }
+    if run.name.ends_with("/weak") {
+        parts.push("C11 weak memory".into());
+    } else {
+        parts.push(crate::trace::render::memory_name(scenario.memory).to_owned());
+    }
+    parts.push(format!("kernel {}", run.kernel));
+    parts.push(format!("module {}", run.module));
+    if !scenario.finalized {
+        parts.push("before TDH.MR.FINALIZE".into());
+    }
+    parts.extend(scenario.threads.iter().map(|thread| format!("beside {thread}")));
+    parts.extend(run.set.iter().map(|(name, value)| format!("{name}={value}")));
+    parts.join(", ")
+}
+
+/// 1234567 as `1 234 567`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,203 @@
+//! Running a suite: two runs at a time, results in the suite's order.
+
+use crate::engine::exact::{self, Until};
+use crate::engine::stateright::{self, Opinion};
+use crate::engine::{Limits, Report, Watch};
+use crate::exit::Exit;
+use crate::forms;
+use crate::question::{Question, QuestionError};
+use crate::suite::{Form, Run};
+use crate::verdict::{Expected, Verdict, judge};
+use seamcheck_model::property::Property;
+use seamcheck_model::system::{Reductions, System};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A run's outcome.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The run.
+    pub run: Run,
+    /// What was found, per property that something is expected of.
+    pub verdicts: Vec<(Property, Expected, Verdict)>,
+    /// What the packed model's search did; `None` for other forms.
+    pub packed: Option<Packed>,
+    /// What another form's search did.
+    pub form: Option<forms::FormReport>,
+    /// Everything that is not as the suite expects.
+    pub differences: Vec<Difference>,
+}
+
+/// A search of the packed model.
+#[derive(Debug)]
+pub struct Packed {
+    /// The question.
+    pub question: Question,
+    /// The system.
+    pub system: Arc<System>,
+    /// The exact engine's report.
+    pub report: Report,
+    /// stateright's opinion, when it was asked.
+    pub stateright: Option<Opinion>,
+}
+
+/// Something that is not as the suite expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// Another verdict.
+    Verdict {
+        /// Of which property.
+        property: Property,
+        /// What was expected.
+        expected: Expected,
+        /// What was found.
+        found: Verdict,
+    },
+    /// Another number of states.
+    States {
+        /// What was expected.
+        expected: Option<u64>,
+        /// What was found.
+        found: u64,
+    },
+    /// stateright found something else.
+    Engines(String),
+    /// The suite has no right to ask this.
+    Invalid(String),
+}
+
+impl Difference {
+    /// The exit status it leads to.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Verdict { found: Verdict::Vacuous, .. } => Exit::Vacuous,
+            Self::Verdict { found: Verdict::Unknown(crate::engine::Cut::Interrupted), .. } => Exit::Interrupted,
+            Self::Verdict { found: Verdict::Unknown(_), .. } => Exit::Unknown,
+            Self::Verdict { .. } | Self::States { .. } => Exit::Violated,
+            Self::Engines(_) => Exit::Disagreement,
+            Self::Invalid(_) => Exit::Usage,
+        }
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use seamcheck_model::closed_enum::ClosedEnum;
+        match self {
+            Self::Verdict { property, expected, found } => {
+                write!(f, "{}: expected {expected}, found {found}", property.key())?;
+                if let Verdict::Unknown(cut) = found {
+                    write!(f, " ({})", cut.text())?;
+                }
+                Ok(())
+            }
+            Self::States { expected: Some(expected), found } => write!(f, "expected {expected} states, found {found}"),
+            Self::States { expected: None, found } => write!(f, "{found} states, and the suite records no number"),
+            Self::Engines(text) | Self::Invalid(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Runs everything. `done` is called as runs finish, in any order.
+pub fn run_all(runs: Vec<Run>, limits: Limits, watch: &Watch, done: impl Fn(&Outcome) + Sync) -> Vec<Outcome> {
+    // Longest first, so that the two workers end at about the same time.
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(runs[*index].states));
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if watch.is_stopped() {
+                break;
+            }
+            let outcome = run_one(runs[*index].clone(), limits, watch);
+            done(&outcome);
+            if let Ok(mut results) = results.lock() {
+                results.push((*index, outcome));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Runs one.
+#[must_use]
+pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
+    let result = match run.form {
+        Form::Packed => packed(&run, limits, watch).map(|packed| {
+            let verdicts = judge_all(&run, |property| judge(&packed.system, &packed.report, property));
+            let mut differences = wrong_verdicts(&verdicts);
+            differences.extend(wrong_states(&run, &packed.report));
+            differences.extend(wrong_engines(&run, &packed));
+            (verdicts, Some(packed), None, differences)
+        }),
+        Form::Actors | Form::Loom => forms::search(&run).map(|report| {
+            let verdicts = judge_all(&run, |_| report.verdict);
+            let mut differences = wrong_verdicts(&verdicts);
+            if run.states != Some(report.states) && matches!(report.verdict, Verdict::Holds) {
+                differences.push(Difference::States { expected: run.states, found: report.states });
+            }
+            (verdicts, None, Some(report), differences)
+        }),
+    };
+    match result {
+        Ok((verdicts, packed, form, differences)) => Outcome { run, verdicts, packed, form, differences },
+        Err(error) => {
+            let differences = vec![Difference::Invalid(error.to_string())];
+            Outcome { run, verdicts: Vec::new(), packed: None, form: None, differences }
+        }
+    }
+}
+
+fn packed(run: &Run, limits: Limits, watch: &Watch) -> Result<Packed, QuestionError> {
+    let question = run.question()?;
+    let system = Arc::new(question.system(Reductions::ALL)?);
+    let report = exact::search(&system, Until::Everything, limits, watch);
+    let claim = run.expect.first().map(|(property, _)| *property);
+    let ask = run.stateright && report.cut.is_none();
+    let stateright = claim.filter(|_| ask).map(|claim| stateright::search(&system, claim));
+    Ok(Packed { question, system, report, stateright })
+}
+
+fn judge_all(run: &Run, verdict: impl Fn(Property) -> Verdict) -> Vec<(Property, Expected, Verdict)> {
+    run.expect.iter().map(|(property, expected)| (*property, *expected, verdict(*property))).collect()
+}
+
+fn wrong_verdicts(verdicts: &[(Property, Expected, Verdict)]) -> Vec<Difference> {
+    let wrong = verdicts.iter().filter(|(_, expected, found)| !expected.is_met_by(*found));
+    wrong
+        .map(|(property, expected, found)| Difference::Verdict { property: *property, expected: *expected, found: *found })
+        .collect()
+}
+
+/// A number that is recorded must be met, and a complete search must have one recorded.
+fn wrong_states(run: &Run, report: &Report) -> Option<Difference> {
+    let found = report.states;
+    let wrong = if report.complete { run.states != Some(found) } else { run.states.is_some_and(|states| states != found) };
+    wrong.then_some(Difference::States { expected: run.states, found })
+}
+
+/// Equal counts on completed runs, equal lengths of shortest counterexamples.
+fn wrong_engines(run: &Run, packed: &Packed) -> Option<Difference> {
+    let opinion = packed.stateright?;
+    let (claim, _) = run.expect.first()?;
+    let shortest = packed.report.violation(*claim).map(crate::engine::Violation::length);
+    if opinion.violated_after != shortest {
+        let text = |length: Option<u64>| length.map_or_else(|| "no violation".to_owned(), |length| format!("a violation after {length} transitions"));
+        return Some(Difference::Engines(format!(
+            "the exact engine finds {}, stateright {}",
+            text(shortest),
+            text(opinion.violated_after)
+        )));
+    }
+    (shortest.is_none() && opinion.states != packed.report.states).then(|| {
+        Difference::Engines(format!("the exact engine finds {} states, stateright {}", packed.report.states, opinion.states))
+    })
+}

@@ -1,0 +1,60 @@
+//! Scenarios as named settings: in traces, in the suite, on the command line.
+
+use crate::question::QuestionError;
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::scenario::{Memory, Scenario};
+use std::collections::BTreeMap;
+
+/// The names of the settings.
+pub const NAMES: [&str; 9] =
+    ["vcpus", "pages", "threads", "finalized", "accept", "attr", "zero_step", "exit_reason", "memory"];
+
+/// Every setting but the memory model, which traces carry apart.
+#[must_use]
+pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
+    let pairs = [
+        ("vcpus", scenario.vcpus.to_string()),
+        ("pages", scenario.pages.to_string()),
+        ("threads", scenario.threads.join(" ")),
+        ("finalized", scenario.finalized.to_string()),
+        ("accept", scenario.accept.to_string()),
+        ("attr", scenario.attr.to_string()),
+        ("zero_step", scenario.zero_step.to_string()),
+        ("exit_reason", scenario.exit_reason.to_string()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Changes one setting.
+///
+/// # Errors
+/// When the name or the value is not understood.
+pub fn set(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), QuestionError> {
+    match name {
+        "vcpus" => scenario.vcpus = number(name, value)?,
+        "pages" => scenario.pages = number(name, value)?,
+        "threads" => scenario.threads = value.split_whitespace().map(str::to_owned).collect(),
+        "finalized" => scenario.finalized = truth(name, value)?,
+        "accept" => scenario.accept = truth(name, value)?,
+        "attr" => scenario.attr = truth(name, value)?,
+        "zero_step" => scenario.zero_step = truth(name, value)?,
+        "exit_reason" => scenario.exit_reason = truth(name, value)?,
+        "memory" => {
+            scenario.memory = Memory::from_key(value)
+                .ok_or_else(|| QuestionError::Usage(format!("memory is `sc` or `tso`, not `{value}`")))?;
+        }
+        _ => {
+            let known = seamcheck_model::data::suggest::did_you_mean(name, &NAMES);
+            return Err(QuestionError::Usage(format!("unknown scenario setting `{name}`{known}")));
+        }
+    }
+    Ok(())
+}
+
+fn number(name: &str, value: &str) -> Result<usize, QuestionError> {
+    value.parse().map_err(|_| QuestionError::Usage(format!("{name} is a number, not `{value}`")))
+}
+
+fn truth(name: &str, value: &str) -> Result<bool, QuestionError> {
+    value.parse().map_err(|_| QuestionError::Usage(format!("{name} is `true` or `false`, not `{value}`")))
+}

@@ -1,0 +1,173 @@
+//! The suite: `suite/default.toml`, the one place where expectations live.
+
+use crate::question::{Question, QuestionError, Source};
+use crate::scenario_text;
+use crate::verdict::{Expected, property_names};
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::data::{DataError, Reader, suggest};
+use seamcheck_model::kernel::Decisions;
+use seamcheck_model::property::Property;
+use seamcheck_model::scenario::Scenario;
+
+/// The suite that comes with the program.
+pub const DEFAULT: &str = include_str!("../suite/default.toml");
+
+/// Which formulation of the claim a run searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The packed model.
+    Packed,
+    /// The stateright actor model.
+    Actors,
+    /// The instrumented code under loom.
+    Loom,
+}
+
+/// One run: a question with what is expected of it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// `claim/tso`: the check and the memory model.
+    pub name: String,
+    /// The check's name.
+    pub check: String,
+    /// Its group in the report.
+    pub group: String,
+    /// One sentence.
+    pub about: String,
+    /// What is searched.
+    pub form: Form,
+    /// The lock table's version.
+    pub module: String,
+    /// The kernel profile's version.
+    pub kernel: String,
+    /// Decisions changed on top of the profile.
+    pub set: Vec<(String, String)>,
+    /// Who takes part.
+    pub scenario: Scenario,
+    /// The exact number of states (executions, for loom) of a search that is not cut short.
+    pub states: Option<u64>,
+    /// What is expected, the check's subject first.
+    pub expect: Vec<(Property, Expected)>,
+    /// Whether stateright searches it too.
+    pub stateright: bool,
+}
+
+impl Run {
+    /// The question.
+    ///
+    /// # Errors
+    /// When a version, a decision or the scenario is wrong.
+    pub fn question(&self) -> Result<Question, QuestionError> {
+        let (module, kernel) = (Source::module(&self.module)?, Source::kernel(&self.kernel)?);
+        Question::new(module, kernel, self.set.clone(), self.scenario.clone())
+    }
+}
+
+/// Reads a suite.
+///
+/// # Errors
+/// At the first thing that is not understood, with its place and a remedy.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Run>, DataError> {
+    let parsed = Reader::parse(file, text)?;
+    let root = Reader::root(file, text, &parsed);
+    root.only(&["check"])?;
+    let mut runs: Vec<Run> = Vec::new();
+    for row in root.tables("check")? {
+        let more = parse_check(row)?;
+        if runs.iter().any(|run| more.iter().any(|new| new.check == run.check)) {
+            return Err(row.error_at("name", "duplicate check"));
+        }
+        runs.extend(more);
+    }
+    Ok(runs)
+}
+
+const KEYS: [&str; 12] =
+    ["name", "group", "about", "form", "module", "kernel", "set", "scenario", "stateright", "sc", "tso", "weak"];
+
+/// A check is one run for each memory model it gives expectations for.
+fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
+    row.only(&KEYS)?;
+    let form = match if row.has("form") { row.string("form")? } else { "packed" } {
+        "packed" => Form::Packed,
+        "actors" => Form::Actors,
+        "loom" => Form::Loom,
+        other => return Err(row.error_at("form", format!("unknown form `{other}`")).with_help("packed, actors or loom")),
+    };
+    let mut scenario = Scenario::default();
+    if row.has("scenario") {
+        let settings = row.table("scenario")?;
+        settings.only(&scenario_text::NAMES)?;
+        for key in settings.keys() {
+            scenario_text::set(&mut scenario, key, &settings.scalar(key)?)
+                .map_err(|error| settings.error_at(key, error.to_string()))?;
+        }
+    }
+    let mut set = Vec::new();
+    if row.has("set") {
+        let changes = row.table("set")?;
+        changes.only(Decisions::NAMES)?;
+        for key in changes.keys() {
+            set.push((key.to_owned(), changes.string(key)?.to_owned()));
+        }
+    }
+    let mut runs = Vec::new();
+    for memory in ["sc", "tso", "weak"].into_iter().filter(|memory| row.has(memory)) {
+        let mut scenario = scenario.clone();
+        if memory != "weak" {
+            scenario_text::set(&mut scenario, "memory", memory).map_err(|error| row.error(error.to_string()))?;
+        }
+        let expected = row.table(memory)?;
+        runs.push(Run {
+            name: format!("{}/{memory}", row.string("name")?),
+            check: row.string("name")?.to_owned(),
+            group: row.string("group")?.to_owned(),
+            about: row.string("about")?.to_owned(),
+            form,
+            module: row.string("module")?.to_owned(),
+            kernel: row.string("kernel")?.to_owned(),
+            set: set.clone(),
+            scenario,
+            states: expected.number("states")?,
+            expect: parse_expect(expected)?,
+            stateright: row.boolean("stateright", true)?,
+        });
+    }
+    if runs.is_empty() {
+        return Err(row.error("a check needs `sc`, `tso` or `weak`, with what is expected"));
+    }
+    Ok(runs)
+}
+
+fn parse_expect(table: Reader<'_>) -> Result<Vec<(Property, Expected)>, DataError> {
+    let known: Vec<&str> = property_names().into_iter().chain(["states"]).collect();
+    table.only(&known)?;
+    let mut expect = Vec::new();
+    for key in table.keys() {
+        let Some(property) = Property::from_key(key) else { continue };
+        let expected = Expected::parse(table.string(key)?).ok_or_else(|| {
+            table.error_at(key, "not a verdict").with_help("holds, vacuous, unknown or violated N, N the length of the shortest trace")
+        })?;
+        expect.push((property, expected));
+    }
+    if expect.is_empty() {
+        return Err(table.error("nothing is expected").with_help("name at least one property"));
+    }
+    Ok(expect)
+}
+
+/// The runs whose check or run name is one of `names`; all of them for no names.
+///
+/// # Errors
+/// When a name matches nothing; the message suggests the closest.
+pub fn select(runs: Vec<Run>, names: &[String]) -> Result<Vec<Run>, QuestionError> {
+    for name in names {
+        if !runs.iter().any(|run| run.check == *name || run.name == *name) {
+            let known: Vec<&str> = runs.iter().map(|run| run.check.as_str()).collect();
+            let hint = suggest::closest(name, &known).map_or_else(|| "; `check list` names them all".to_owned(), |close| format!("; did you mean `{close}`?"));
+            return Err(QuestionError::Usage(format!("no check is called `{name}`{hint}")));
+        }
+    }
+    let wanted = |run: &Run| names.is_empty() || names.iter().any(|name| run.check == *name || run.name == *name);
+    Ok(runs.into_iter().filter(wanted).collect())
+}
