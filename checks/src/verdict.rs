@@ -2,7 +2,7 @@
 
 use crate::engine::{Cut, Report};
 use seamcheck_model::closed_enum::ClosedEnum;
-use seamcheck_model::kvm::instr::{CallSite, Instr, KickStep};
+use seamcheck_model::kvm::instr::{CallSite, Instr};
 use seamcheck_model::module::OpKind;
 use seamcheck_model::property::{Property, Witness};
 use seamcheck_model::system::System;
@@ -129,10 +129,7 @@ fn has_happened(system: &System, report: &Report, property: Property) -> bool {
 #[must_use]
 pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
     let lines = |part: Part, wanted: &dyn Fn(Instr) -> Option<&'static [u8]>| {
-        let program = match part {
-            Part::Vcpu => &system.vcpu,
-            _ => &system.zap,
-        };
+        let program = system.program_of(part);
         let mut steps = Vec::new();
         for (line, text) in program.iter().enumerate() {
             for outcome in wanted(text.instr).unwrap_or_default() {
@@ -162,12 +159,16 @@ pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
             matches!(instr, Instr::HandleExitIrqoff).then_some(&[1])
         }),
         Property::NoMarkLeft => ops(&|kind| kind == OpKind::MarkHostPriority),
-        Property::KickOnlyWhenBusy => lines(Part::Zapper, &|instr| match instr {
-            Instr::UnlessBusy { .. } => Some(&[1]),
-            Instr::Kick { step: KickStep::Visit } => Some(&[0, 1, 2, 3]),
-            _ => None,
+        Property::KickOnlyWhenBusy => lines(Part::Zapper, &|instr| {
+            matches!(instr, Instr::Call { site: CallSite::Attempt, .. }).then_some(&[returned::BUSY, returned::ERROR])
         }),
-        Property::NoBugOn => lines(Part::Zapper, &|instr| (instr == Instr::BugOn).then_some(&[0])),
+        Property::NoBugOn => {
+            let checked = |instr: Instr| -> Option<&'static [u8]> {
+                matches!(instr, Instr::BugOn | Instr::AugStatus | Instr::IoctlStatus { .. }).then_some(&[0])
+            };
+            let parts = [Part::Zapper, Part::Vcpu, Part::Thread0, Part::Thread1];
+            parts.into_iter().take(2 + system.threads.len()).flat_map(|part| lines(part, &checked)).collect()
+        }
     }
 }
 

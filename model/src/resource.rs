@@ -62,7 +62,7 @@ closed_enum! { "KVM lock",
         MmuLock = "mmu_lock": "kvm->mmu_lock, a rwlock",
         VmLock = "kvm->lock": "kvm->lock, a mutex",
         SlotsLock = "slots_lock": "kvm->slots_lock, a mutex",
-        VcpuMutex = "vcpu->mutex": "vcpu->mutex of a vCPU that does not run in this scenario",
+        VcpuMutex = "vcpu->mutex": "the vcpu->mutex of a vCPU of the thread's own, another one for each thread",
         InvalidateLock = "invalidate_lock": "the guest_memfd inode's filemap invalidate_lock, a rwsem",
     }
 }

@@ -32,10 +32,12 @@ impl KvmHeld {
         self
     }
 
-    /// True when two threads can not hold these sets at the same time.
+    /// True when two threads can not hold these sets at the same time. Each thread's vcpu->mutex
+    /// is that of a vCPU of its own, so it excludes nobody.
     #[must_use]
     pub const fn excludes(self, other: Self) -> bool {
-        self.write & (other.read | other.write) != 0 || self.read & other.write != 0
+        let common = !(1 << KvmLock::VcpuMutex as u8);
+        (self.write & (other.read | other.write) | self.read & other.write) & common != 0
     }
 
     /// The locks, with their modes.

@@ -16,6 +16,11 @@ use crate::status::{OPERAND_BUSY, Operand, PREVIOUS_TLB_EPOCH_BUSY, StatusWord};
 
 impl System {
     /// The program of a part.
+    #[must_use]
+    pub fn program_of(&self, part: Part) -> &Program {
+        self.program(part)
+    }
+
     pub(super) fn program(&self, part: Part) -> &Program {
         match part {
             Part::Vcpu => &self.vcpu,
