@@ -43,6 +43,9 @@ pub(crate) struct RunArgs {
     /// Print the report as JSON (seamcheck.report.v1) on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print every run at length, with the steps that never ran.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// Write the trace of every violated property into this directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) traces: Option<PathBuf>,

@@ -98,6 +98,13 @@ pub struct Step {
     /// True when this step is taken in one go with the one before it (a named reduction).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fused: bool,
+    /// True when a short rendering may leave the step out: a test that came out as usual, a lock
+    /// that nobody here can contend, a jump.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detail: bool,
+    /// Set where a SEAMCALL begins and where it returns to its caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seamcall: Option<CallEdge>,
     /// The status word a SEAMCALL or TDCALL returned or failed with, `0x` and 16 digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
@@ -119,6 +126,16 @@ pub struct Step {
     /// Who could not run, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<Blocked>,
+}
+
+/// An end of a SEAMCALL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallEdge {
+    /// The caller issues it.
+    Called,
+    /// It returns to its caller.
+    Returned,
 }
 
 /// Where a step stands in the kernel or the TDX module.

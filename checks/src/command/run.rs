@@ -28,7 +28,7 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         output::print_json(&json::report(&outcomes, exit, false))?;
     } else {
         let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
-        output::print(&format!("{}\n{totals}\n", human::suite(&outcomes)))?;
+        output::print(&format!("{}\n{totals}\n", human::suite(&outcomes, args.verbose)))?;
     }
     if let Some(directory) = &args.traces {
         write_traces(directory, &outcomes)?;

@@ -7,7 +7,6 @@ use crate::verdict::Verdict;
 use anstyle::{AnsiColor, Style};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
-use seamcheck_model::scenario::Memory;
 use std::fmt::Write;
 
 /// The group whose checks are shown at length.
@@ -15,7 +14,7 @@ const AT_LENGTH: &str = "the claim";
 
 /// A suite's report.
 #[must_use]
-pub fn suite(outcomes: &[Outcome]) -> String {
+pub fn suite(outcomes: &[Outcome], verbose: bool) -> String {
     let mut out = String::new();
     let mut group = "";
     for (index, outcome) in outcomes.iter().enumerate() {
@@ -26,8 +25,11 @@ pub fn suite(outcomes: &[Outcome]) -> String {
                 let _ = writeln!(out, "  {}", Property::NoSecondBusy.about());
             }
         }
-        if group == AT_LENGTH {
+        if verbose || group == AT_LENGTH {
             at_length(&mut out, outcome);
+            if verbose {
+                silent(&mut out, outcome);
+            }
         } else if first_of_check(outcomes, index) {
             row(&mut out, &outcomes[index..]);
         }
@@ -47,6 +49,13 @@ fn at_length(out: &mut String, outcome: &Outcome) {
     let mut line = |head: &str, text: &str| wrapped(out, head, text);
     line("property", property.key());
     line("scope", &scope(outcome));
+    for word in ["holds", "violated", "vacuous", "unknown"] {
+        let same = outcome.verdicts[1..].iter().filter(|(.., found)| found.word() == word);
+        let names: Vec<&str> = same.map(|(property, ..)| property.key()).collect();
+        if !names.is_empty() {
+            line(&format!("also {word}"), &names.join(", "));
+        }
+    }
     let Some(packed) = &outcome.packed else { return };
     let (resources, pairs) = conflicts(&packed.system);
     let names: Vec<&str> = resources.iter().map(|resource| resource.key()).collect();
@@ -61,6 +70,14 @@ fn at_length(out: &mut String, outcome: &Outcome) {
     }
     line("explored", &explored(packed));
     line("reductions", &reductions(&packed.system).join("; "));
+}
+
+/// The lines of the programs and of the module that never ran.
+fn silent(out: &mut String, outcome: &Outcome) {
+    let Some(packed) = &outcome.packed else { return };
+    for step in super::never_fired(packed) {
+        wrapped(out, "never ran", &step);
+    }
 }
 
 /// The sentence about the lock that could not be had.
@@ -116,13 +133,27 @@ fn row(out: &mut String, from: &[Outcome]) {
         }
     }
     let property = from[0].verdicts.first().map_or("", |(property, ..)| property.key());
-    let _ = writeln!(out, "  {property}");
-    let _ = writeln!(out, "      {}", from[0].run.about);
+    let states: Vec<String> = runs.iter().filter_map(|outcome| size(outcome)).collect();
+    let _ = writeln!(out, " {property:<20} {}", states.join(" / "));
+    wrapped_at(out, 6, &from[0].run.about);
     let last = runs.last().copied().unwrap_or(&from[0]);
-    let others: Vec<String> = last.verdicts.iter().skip(1).map(|(property, _, found)| format!("{} {found}", property.key())).collect();
-    if !others.is_empty() {
-        wrapped_at(out, 6, &format!("also: {}", others.join(", ")));
+    let others = last.verdicts.iter().skip(1);
+    let (hold, do_not): (Vec<_>, Vec<_>) = others.partition(|(.., found)| matches!(found, Verdict::Holds));
+    let mut also: Vec<String> = do_not.iter().map(|(property, _, found)| format!("{} {found}", property.key())).collect();
+    match hold.len() {
+        0 => {}
+        1..3 => also.extend(hold.iter().map(|(property, ..)| format!("{} holds", property.key()))),
+        more => also.push(format!("{more} more properties hold")),
     }
+    if !also.is_empty() {
+        wrapped_at(out, 6, &format!("also: {}", also.join(", ")));
+    }
+}
+
+/// States, or executions.
+fn size(outcome: &Outcome) -> Option<String> {
+    let packed = outcome.packed.as_ref().map(|packed| format!("{} states", grouped(packed.report.states)));
+    packed.or_else(|| outcome.form.as_ref().map(|form| format!("{} {}", grouped(form.states), form.unit)))
 }
 
 fn differences(out: &mut String, outcomes: &[Outcome]) {
@@ -182,7 +213,7 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
 fn wrapped(out: &mut String, head: &str, text: &str) {
     let mut first = true;
     for line in wrap(text, 64) {
-        let _ = writeln!(out, "            {:<12} {line}", if first { head } else { "" });
+        let _ = writeln!(out, "            {:<13} {line}", if first { head } else { "" });
         first = false;
     }
 }
@@ -231,8 +262,3 @@ fn verdict(found: Verdict, expected: bool) -> String {
     format!("{style}{mark}{text:<12}{style:#}")
 }
 
-/// The memory models that a run name ends with.
-#[must_use]
-pub fn memory_keys() -> Vec<&'static str> {
-    Memory::ALL.iter().map(|memory| memory.key()).collect()
-}

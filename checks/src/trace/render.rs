@@ -12,7 +12,7 @@ use seamcheck_model::status::StatusWord;
 use seamcheck_model::system::labels::Part;
 use seamcheck_model::system::others::Asked;
 use seamcheck_model::system::state::Control;
-use seamcheck_model::system::{Agent, State, System};
+use seamcheck_model::system::{Agent, State, StepText, System};
 use seamcheck_traces::schema as trace;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -84,15 +84,15 @@ pub fn agent_id(agent: Agent) -> String {
 pub fn render(single: &System, step: &Single) -> trace::Step {
     let first = step.event.trail[0];
     let text = single.text(first);
-    let outcome = if text.outcome == "done" { String::new() } else { format!(": {}", text.outcome) };
-    let target = step.event.target.map_or(String::new(), |index| format!(" vcpu{index}:"));
     let status = status_of(single, step);
     let (enabled, blocked) = alternatives(single, step);
     trace::Step {
         agent: agent_id(step.event.agent),
-        name: format!("{}{target}{outcome}", text.name),
+        name: name(&text, step.event.target),
         anchor: trace::Anchor { function: text.anchor.function, file: text.anchor.file },
         fused: step.fused,
+        detail: single.is_detail(first),
+        seamcall: call_edge(step),
         status: status.map(|word| word.to_string()),
         status_name: status.map(StatusWord::pretty),
         changed: changes(single, &step.before, &step.after),
@@ -100,6 +100,26 @@ pub fn render(single: &System, step: &Single) -> trace::Step {
         guards: guards(single, step),
         enabled,
         blocked,
+    }
+}
+
+/// What and, where it is not obvious, how it came out: `busy? yes`.
+fn name(text: &StepText, target: Option<u8>) -> String {
+    let about = target.map_or(String::new(), |index| format!(" vcpu{index}:"));
+    if text.outcome.is_empty() {
+        return format!("{}{about}", text.name);
+    }
+    let colon = if text.name.ends_with('?') || target.is_some() { "" } else { ":" };
+    format!("{}{about}{colon} {}", text.name, text.outcome)
+}
+
+/// Where a thread of KVM's enters the module and leaves it again.
+fn call_edge(step: &Single) -> Option<trace::CallEdge> {
+    let (before, after) = (control(&step.before, step.event.agent).op, control(&step.after, step.event.agent).op);
+    match (before, after) {
+        (0, 1..) => Some(trace::CallEdge::Called),
+        (1.., 0) => Some(trace::CallEdge::Returned),
+        _ => None,
     }
 }
 

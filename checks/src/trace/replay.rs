@@ -45,6 +45,10 @@ pub fn singles(system: &System, violation: &Violation) -> Option<Vec<Single>> {
         event.trail == violation.last.trail && system.broken(&state, event, after) & bit != 0
     })?;
     take_apart(&single, system, &state, &event, &next, &mut steps)?;
+    // Local steps may have been fused behind the one that breaks the property.
+    let breaks = |step: &Single| single.broken(&step.before, &step.event, &step.after) & bit != 0;
+    let length = steps.iter().position(breaks)? + 1;
+    steps.truncate(length);
     Some(steps)
 }
 

@@ -6,7 +6,7 @@
 
 use super::assembler::{Assembler, Label, Program};
 use super::instr::{CallSite, Instr, KickStep};
-use crate::kernel::decisions::{FlagClear, FlagRaise, Kick, OnBusy, TrackKick};
+use crate::kernel::decisions::{FlagClear, FlagRaise, Kick, KickModeRead, OnBusy, TrackKick};
 use crate::kernel::{Decisions, KvmHeld};
 use crate::module::LeafId;
 
@@ -150,10 +150,14 @@ fn kick(asm: &mut Assembler, decisions: &Decisions) {
         Kick::RequestWait | Kick::RequestNoWait => "kvm_make_all_cpus_request",
     };
     asm.function(function, KVM_MAIN);
-    asm.line(Instr::Kick { step: KickStep::Visit }, "for each vCPU: read its mode");
+    let read = match decisions.kick_mode_read {
+        KickModeRead::LockedCmpxchg => "cmpxchg(mode, IN, EXITING)",
+        KickModeRead::PlainLoad => "READ_ONCE(mode)",
+    };
+    asm.line(Instr::Kick { step: KickStep::Visit }, read);
     asm.line(Instr::Kick { step: KickStep::Send }, "smp_call_function_many(ack_kick)");
     if decisions.kick == Kick::RequestWait {
-        asm.line(Instr::Kick { step: KickStep::Wait }, "csd_lock_wait() on each");
+        asm.line(Instr::Kick { step: KickStep::Wait }, "csd_lock_wait(): all acknowledged");
     }
     asm.line(Instr::Kick { step: KickStep::End }, "put_cpu()");
 }

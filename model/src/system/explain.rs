@@ -5,6 +5,8 @@ use super::labels::{Environment, Part, StepId, op_outcomes, op_text, outcomes};
 use crate::kvm::Anchor;
 use crate::kvm::instr::{Instr, KickStep};
 use super::run::Agent;
+use crate::module::OpKind;
+use crate::table::Effect;
 use super::state::State;
 
 /// A step in words.
@@ -12,7 +14,7 @@ use super::state::State;
 pub struct StepText {
     /// What happens: `acquire SEPT_TREE exclusive`.
     pub name: String,
-    /// How it came out, when that is not obvious: `BUSY`.
+    /// How it came out, when that is not obvious: `BUSY`; else empty.
     pub outcome: String,
     /// The function or leaf, and its file.
     pub anchor: Anchor,
@@ -32,8 +34,8 @@ impl System {
             }
             Part::Environment => {
                 let name = Environment::NAMES.get(usize::from(line)).copied().unwrap_or_default();
-                let anchor = Anchor { function: "CPU".into(), file: "x86".into() };
-                StepText { name: name.into(), outcome: "done".into(), anchor }
+                let anchor = Anchor { function: String::new(), file: "x86 store buffer and local APIC".into() };
+                StepText { name: name.into(), outcome: String::new(), anchor }
             }
             _ => {
                 let text = &self.program(part)[usize::from(line)];
@@ -70,15 +72,53 @@ impl System {
         (line.text.to_owned(), because)
     }
 
+    /// True when a short rendering may leave a step out: a test that came out as usual, a lock that
+    /// nobody in the scenario can contend, a jump.
+    #[must_use]
+    pub fn is_detail(&self, id: StepId) -> bool {
+        let (part, line, outcome) = self.labels.parts(id);
+        match part {
+            Part::Environment => false,
+            Part::Module => {
+                let op = self.op(line);
+                let usual = matches!(
+                    op.kind,
+                    OpKind::Return | OpKind::BranchZeroStep | OpKind::ClearHostPriority
+                ) || matches!(op.kind, OpKind::Effect { effect: Effect::CheckLeaf | Effect::RecordBepoch, .. } if outcome == 0);
+                op.uncontended || usual
+            }
+            _ => match self.program(part)[usize::from(line)].instr {
+                Instr::Nop | Instr::Jump { .. } | Instr::RunLoop { .. } => true,
+                Instr::Kick { step: KickStep::End } => true,
+                Instr::Kick { step: KickStep::Visit } => outcome == 4,
+                Instr::Kick { step: KickStep::Send } => outcome == 1,
+                Instr::UnlessBusy { .. }
+                | Instr::UnlessPremapError { .. }
+                | Instr::UnlessRunnable { .. }
+                | Instr::BugOn
+                | Instr::VpEnterStatus { .. }
+                | Instr::HandleExitIrqoff
+                | Instr::HandleExit { .. }
+                | Instr::AugStatus
+                | Instr::IoctlStatus { .. } => outcome == 0,
+                _ => false,
+            },
+        }
+    }
+
     /// One line for a step: where, what, how it came out.
     #[must_use]
     pub fn describe(&self, id: StepId) -> String {
         let text = self.text(id);
-        let outcome = if text.outcome == "done" { String::new() } else { format!(" -> {}", text.outcome) };
-        format!("{}: {}{outcome}", text.anchor.function, text.name)
+        let outcome = if text.outcome.is_empty() { String::new() } else { format!(" -> {}", text.outcome) };
+        format!("{} {}{outcome}", text.anchor.function, text.name).trim_start().to_owned()
     }
 }
 
+/// Outcomes that go without saying.
+const USUAL: [&str; 5] = ["done", "taken", "called", "enter", "no error"];
+
 fn pick(names: &[&str], outcome: u8) -> String {
-    names.get(usize::from(outcome)).copied().unwrap_or("done").to_owned()
+    let name = names.get(usize::from(outcome)).copied().unwrap_or_default();
+    if USUAL.contains(&name) { String::new() } else { name.to_owned() }
 }

@@ -133,10 +133,10 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
         Instr::Call { .. } => &["called", "", "returned", "returned BUSY", "returned an error"],
         Instr::UnlessBusy { .. } => &["no", "yes", "yes, although it is not TDX_OPERAND_BUSY"],
         Instr::Kick { step: KickStep::Visit } => {
-            &["OUTSIDE_GUEST_MODE: skip", "IN_GUEST_MODE: IPI", "EXITING_GUEST_MODE: IPI", "EXITING_GUEST_MODE: skip", "all visited"]
+            &["OUTSIDE_GUEST_MODE, skip", "IN_GUEST_MODE, needs an IPI", "EXITING_GUEST_MODE, needs an IPI", "EXITING_GUEST_MODE, skip", "all visited"]
         }
-        Instr::Kick { step: KickStep::Send } => &["send an IPI", "all sent"],
-        Instr::Kick { step: KickStep::Wait } => &["all acknowledged"],
+        Instr::Kick { step: KickStep::Send } => &["IPI sent", "all sent"],
+        Instr::Kick { step: KickStep::Wait } => &["done"],
         Instr::IfError { .. } | Instr::UnlessPremapError { .. } | Instr::UnlessRunnable { .. } => &["no", "yes"],
         Instr::BugOn => &["no error", "KVM_BUG_ON fires"],
         Instr::RunLoop { .. } => &["enter", "to userspace", "halt", "scheduled out"],

@@ -2,7 +2,7 @@
 
 use super::cast::Cast;
 use super::text::Line;
-use crate::schema::{Step, Trace};
+use crate::schema::{CallEdge, Step, Trace};
 
 /// After so many steps of others, a reader no longer sees which function a column is in.
 const FORGOTTEN_AFTER: usize = 8;
@@ -27,8 +27,8 @@ struct Left<'a> {
 pub(super) fn rows(trace: &Trace, cast: &Cast) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut left: Vec<Option<Left>> = vec![None; trace.agents.len()];
-    let drawn = trace
-        .steps
+    let short = in_short(&trace.steps);
+    let drawn = short
         .iter()
         .filter_map(|step| Some((cast.column(&step.agent)?, step)));
     for (now, (column, step)) in drawn.enumerate() {
@@ -43,6 +43,38 @@ pub(super) fn rows(trace: &Trace, cast: &Cast) -> Vec<Row> {
         );
     }
     rows
+}
+
+/// The steps a reader needs: details left out, and a SEAMCALL that ran through undisturbed and
+/// succeeded as one step.
+fn in_short(steps: &[Step]) -> Vec<Step> {
+    let mut short = Vec::new();
+    let mut index = 0;
+    while let Some(step) = steps.get(index) {
+        if let Some(end) = undisturbed(&steps[index..]) {
+            let mut whole = step.clone();
+            whole.name.push_str(" -> TDX_SUCCESS");
+            short.push(whole);
+            index += end;
+        } else if !step.detail {
+            short.push(step.clone());
+        }
+        index += 1;
+    }
+    short
+}
+
+/// For a SEAMCALL that begins here, the distance to its successful return, when all steps between
+/// are its own thread's.
+fn undisturbed(steps: &[Step]) -> Option<usize> {
+    let first = steps.first()?;
+    if first.seamcall != Some(CallEdge::Called) {
+        return None;
+    }
+    let end = steps.iter().position(|step| step.seamcall == Some(CallEdge::Returned) || step.agent != first.agent)?;
+    let last = &steps[end];
+    let succeeded = last.status_name.as_deref() == Some("TDX_SUCCESS");
+    (last.agent == first.agent && succeeded).then_some(end)
 }
 
 /// The lines of one step; `known` when the function it is in needs no saying.
