@@ -12,7 +12,7 @@
 //!
 //! The crate does no I/O, has no clock, no randomness and, outside [`threads`], no threads.
 
-//pub mod actors;
+pub mod actors;
 pub mod builtin;
 pub mod closed_enum;
 pub mod data;
@@ -25,4 +25,4 @@ pub mod scenario;
 pub mod status;
 pub mod system;
 pub mod table;
-//pub mod threads;
+pub mod threads;

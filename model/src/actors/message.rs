@@ -33,11 +33,11 @@ pub(super) fn vcpu_index(id: Id) -> Option<usize> {
 pub type Word = u8;
 
 /// `vcpu->mode` values (include/linux/kvm_host.h), and the two values of a `bool`.
-pub const OUTSIDE_GUEST_MODE: Word = 0;
+pub(super) const OUTSIDE_GUEST_MODE: Word = 0;
 /// See [`OUTSIDE_GUEST_MODE`].
-pub const IN_GUEST_MODE: Word = 1;
+pub(super) const IN_GUEST_MODE: Word = 1;
 /// See [`OUTSIDE_GUEST_MODE`].
-pub const EXITING_GUEST_MODE: Word = 2;
+pub(super) const EXITING_GUEST_MODE: Word = 2;
 
 /// A location in kernel memory that the protocol uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

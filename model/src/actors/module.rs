@@ -34,30 +34,18 @@ use Mode::{Exclusive, Shared};
 use Op::{Release, Try};
 
 /// tdh_mem_range_block.c
-const BLOCK: &[Op] = &[
-    Try(Tree, Exclusive),
-    Try(Entry, Exclusive),
-    Release(Entry, Exclusive),
-    Release(Tree, Exclusive),
-];
+const BLOCK: &[Op] =
+    &[Try(Tree, Exclusive), Try(Entry, Exclusive), Release(Entry, Exclusive), Release(Tree, Exclusive)];
 /// tdh_mem_track.c; the check and the increment are one step with the acquisition.
 const TRACK: &[Op] = &[Try(Epoch, Exclusive), Release(Epoch, Exclusive)];
 /// tdh_mem_page_remove.c
-const REMOVE: &[Op] = &[
-    Try(Tree, Shared),
-    Try(Entry, Exclusive),
-    Release(Entry, Exclusive),
-    Release(Tree, Shared),
-];
+const REMOVE: &[Op] =
+    &[Try(Tree, Shared), Try(Entry, Exclusive), Release(Entry, Exclusive), Release(Tree, Shared)];
 /// tdh_vp_enter.c, empty 0-step list; sampling the epoch is one step with the acquisition.
 const ENTER: &[Op] = &[Try(Epoch, Shared), Release(Epoch, Shared)];
 /// tdh_vp_enter.c, td_exit_stepping.c: with GPAs listed the tree is taken, exclusively up to 2.0.08.
-const ENTER_ARMED: &[Op] = &[
-    Try(Epoch, Shared),
-    Release(Epoch, Shared),
-    Try(Tree, Exclusive),
-    Release(Tree, Exclusive),
-];
+const ENTER_ARMED: &[Op] =
+    &[Try(Epoch, Shared), Release(Epoch, Shared), Try(Tree, Exclusive), Release(Tree, Exclusive)];
 /// tdg_mem_page_accept.c
 const ACCEPT: &[Op] = &[Try(Entry, Exclusive), Release(Entry, Exclusive)];
 
@@ -231,12 +219,7 @@ impl ModuleState {
         self.unless_all_given_back(caller, call, call.failure.unwrap_or(Status::Success))
     }
 
-    fn unless_all_given_back(
-        &self,
-        caller: usize,
-        call: Call,
-        status: Status,
-    ) -> ControlFlow<Status, Call> {
+    fn unless_all_given_back(&self, caller: usize, call: Call, status: Status) -> ControlFlow<Status, Call> {
         let counted = call.leaf == Leaf::VpEnter && self.tdvps[caller - 1].inside.is_some();
         if call.held != 0 || counted {
             return ControlFlow::Continue(call);

@@ -20,10 +20,7 @@ pub(crate) type Implemented = &'static [(&'static str, &'static [&'static str])]
 /// Refuses the first decision, in the order of [`Decisions::NAMES`], that is not `implemented`.
 ///
 /// A decision without a row is refused whatever its value: one added later can not be forgotten.
-pub(crate) fn refuse_others(
-    implemented: Implemented,
-    decisions: &Decisions,
-) -> Result<(), Unsupported> {
+pub(crate) fn refuse_others(implemented: Implemented, decisions: &Decisions) -> Result<(), Unsupported> {
     for &decision in Decisions::NAMES {
         let value = decisions.get(decision).unwrap_or("");
         let row = implemented.iter().find(|(name, _)| *name == decision);

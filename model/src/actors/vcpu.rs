@@ -45,7 +45,14 @@ enum Stage {
     /// In a TDCALL.
     Tdcall,
     /// On the way out of the TD.
-    TdExit { interrupted: bool },
+    TdExit(Exit),
+}
+
+/// Why a guest exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Exit {
+    Interrupt,
+    EptViolation { arms: bool },
 }
 
 /// A vCPU's state.
@@ -66,7 +73,7 @@ impl VcpuState {
     /// An IPI has just interrupted this vCPU's guest.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        self.stage == Stage::TdExit { interrupted: true }
+        self.stage == Stage::TdExit(Exit::Interrupt)
     }
 }
 
@@ -102,7 +109,7 @@ impl Vcpu {
             }
             // EXIT_FASTPATH_EXIT_HANDLED on BUSY from TDH.VP.ENTER.
             (Msg::Return(_), Stage::Host(at)) => self.go(state, Stage::Host(at + 1), o),
-            (Msg::Return(_), Stage::TdExit { .. }) => self.go(state, self.way_out(), o),
+            (Msg::Return(_), Stage::TdExit(_)) => self.go(state, self.way_out(), o),
             (Msg::Reached(instruction), Stage::Guest) => self.reached(state, instruction, o),
             (msg, stage) => unreachable!("a vCPU at {stage:?} is sent {msg:?} by nobody"),
         }
@@ -135,33 +142,38 @@ impl Vcpu {
     /// The guest has come to an instruction. A pending IPI comes first: that the guest may go on
     /// for a while after an IPI has arrived (the module's stepping filter) is an IPI delivered later.
     fn reached(&self, state: &mut VcpuState, instruction: Instruction, o: &mut Out<Agent>) {
-        let (stage, msg) = match instruction {
-            _ if state.ipi_pending => {
-                (Stage::TdExit { interrupted: true }, Msg::TdExit { arms: None })
-            }
-            Instruction::Accept => (Stage::Tdcall, Msg::Call(Leaf::MemPageAccept)),
-            Instruction::Touch { arms } => {
-                (Stage::TdExit { interrupted: false }, Msg::TdExit { arms: Some(arms) })
-            }
+        let stage = match instruction {
+            _ if state.ipi_pending => Stage::TdExit(Exit::Interrupt),
+            Instruction::Accept => Stage::Tdcall,
+            Instruction::Touch { arms } => Stage::TdExit(Exit::EptViolation { arms }),
         };
-        state.stage = stage;
-        o.send(Id::from(MODULE), msg);
+        self.go(state, stage, o);
     }
 
-    /// Starts a stage that begins with a request.
+    /// Enters a stage; each begins with a request.
     fn go(&self, state: &mut VcpuState, stage: Stage, o: &mut Out<Agent>) {
         state.stage = stage;
-        let at = match stage {
-            Stage::Host(at) => at,
-            Stage::TurnedBack => self.program.len() - 1,
-            Stage::Guest | Stage::Tdcall | Stage::TdExit { .. } => {
+        match stage {
+            Stage::Host(at) => self.request(self.program[at], o),
+            Stage::TurnedBack => self.request(Deed::StoreMode(OUTSIDE_GUEST_MODE), o),
+            Stage::Guest => {
                 o.send(guest(self.index), Msg::Resume);
                 o.send(guest(self.index), Msg::Fetch);
-                return;
             }
-        };
+            Stage::Tdcall => o.send(Id::from(MODULE), Msg::Call(Leaf::MemPageAccept)),
+            Stage::TdExit(cause) => {
+                let arms = match cause {
+                    Exit::Interrupt => None,
+                    Exit::EptViolation { arms } => Some(arms),
+                };
+                o.send(Id::from(MODULE), Msg::TdExit { arms });
+            }
+        }
+    }
+
+    fn request(&self, deed: Deed, o: &mut Out<Agent>) {
         let mode = Location::Mode(self.index);
-        let access = match self.program[at] {
+        let access = match deed {
             Deed::StoreMode(value) => Access::Store(mode, value),
             Deed::FullBarrier => Access::FullBarrier,
             Deed::ExitRequest => Access::Load(mode),

@@ -5,8 +5,8 @@
 //! the flag. The second try is the first one again: the module can not tell them apart.
 
 use super::message::{
-    Access, EXITING_GUEST_MODE, IN_GUEST_MODE, Leaf, Location, Lock, MEMORY, MODULE, Msg,
-    OUTSIDE_GUEST_MODE, Status, Word, vcpu, vcpu_index,
+    Access, EXITING_GUEST_MODE, IN_GUEST_MODE, Leaf, Location, Lock, MEMORY, MODULE, Msg, OUTSIDE_GUEST_MODE,
+    Status, Word, vcpu, vcpu_index,
 };
 use super::{Agent, Id, Out};
 use crate::kernel::decisions::{Decisions, FlagClear, FlagRaise, Kick};
@@ -37,8 +37,10 @@ pub struct ZapperState {
     at: usize,
     /// The vCPU the kick has come to.
     visiting: usize,
-    /// Bit set of the vCPUs this kick interrupts (virt/kvm/kvm_main.c: the cpumask).
+    /// Bit set of the vCPUs this kick has still to interrupt (virt/kvm/kvm_main.c: the cpumask).
     to_interrupt: u64,
+    /// Bit set of the vCPUs this kick waits for.
+    awaited: u64,
     /// Bit set of the vCPUs whose interrupt is under way: their call-function data is locked.
     unacknowledged: u64,
     /// The lock that made the first call busy; forgotten when the second is made.
@@ -168,15 +170,20 @@ impl Zapper {
     /// `smp_call_function_many()`: lock each CPU's call-function data, which waits for the previous
     /// call to be taken; interrupt; with `wait`, spin until every function has run.
     fn interrupt_and_wait(&self, state: &mut ZapperState, wait: bool, o: &mut Out<Agent>) {
-        if state.visiting < self.vcpus || state.to_interrupt & state.unacknowledged != 0 {
+        let is_walking = state.visiting < self.vcpus;
+        if is_walking || state.to_interrupt & state.unacknowledged != 0 {
             return;
         }
         for index in (0..self.vcpus).filter(|index| state.to_interrupt & bit(*index) != 0) {
             state.unacknowledged |= bit(index);
             o.send(vcpu(index), Msg::Ipi);
         }
+        if wait {
+            state.awaited |= state.to_interrupt;
+        }
         state.to_interrupt = 0;
-        if !wait || state.unacknowledged == 0 {
+        if state.awaited & state.unacknowledged == 0 {
+            state.awaited = 0;
             state.visiting = 0;
             self.go(state, state.at + 1, o);
         }
@@ -190,8 +197,8 @@ fn window(decisions: &Decisions, leaf: Leaf) -> Vec<Deed> {
         let raised = decisions.flag_raise != FlagRaise::Never;
         (raised && decisions.flag_clear == when).then_some(Deed::StoreFlag(false))
     };
-    let kick = (decisions.kick != Kick::None)
-        .then_some(Deed::Kick { wait: decisions.kick == Kick::RequestWait });
+    let kick =
+        (decisions.kick != Kick::None).then_some(Deed::Kick { wait: decisions.kick == Kick::RequestWait });
     [
         raise(FlagRaise::BeforeKick),
         kick,

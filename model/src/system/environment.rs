@@ -57,7 +57,7 @@ impl System {
     fn step_and_settle<'a, O: Others>(&self, frame: &Frame<'a, O>, mut emit: impl FnMut(Frame<'a, O>)) -> Overflow {
         let mut out = Outcomes::new();
         let overflow = self.step_program(frame, &mut out);
-        for next in out {
+        for next in out.drain(..) {
             emit(self.settle(next));
         }
         overflow
