@@ -57,9 +57,21 @@ mod tests {
     #[test]
     fn several_statuses_at_once_give_the_gravest() {
         assert_eq!(Exit::worst([]), Exit::AsExpected);
-        assert_eq!(Exit::worst([Exit::AsExpected, Exit::Unknown]), Exit::Unknown);
-        assert_eq!(Exit::worst([Exit::Unknown, Exit::Vacuous, Exit::Violated]), Exit::Violated);
-        assert_eq!(Exit::worst([Exit::Violated, Exit::Disagreement]), Exit::Disagreement);
-        assert_eq!(Exit::worst([Exit::Disagreement, Exit::Internal]), Exit::Internal);
+        assert_eq!(
+            Exit::worst([Exit::AsExpected, Exit::Unknown]),
+            Exit::Unknown
+        );
+        assert_eq!(
+            Exit::worst([Exit::Unknown, Exit::Vacuous, Exit::Violated]),
+            Exit::Violated
+        );
+        assert_eq!(
+            Exit::worst([Exit::Violated, Exit::Disagreement]),
+            Exit::Disagreement
+        );
+        assert_eq!(
+            Exit::worst([Exit::Disagreement, Exit::Internal]),
+            Exit::Internal
+        );
     }
 }

@@ -46,26 +46,46 @@ pub fn search(run: &Run) -> Result<FormReport, QuestionError> {
 fn actors(decisions: Decisions, vcpus: usize) -> Result<FormReport, Unsupported> {
     let clock = Clock::start();
     let claim = ActorClaim { vcpus, decisions };
-    let searched = only(claim.model()?, NO_SECOND_BUSY).checker().spawn_bfs().join();
+    let searched = only(claim.model()?, NO_SECOND_BUSY)
+        .checker()
+        .spawn_bfs()
+        .join();
     let states = searched.unique_state_count() as u64;
     let verdict = match searched.discovery(NO_SECOND_BUSY) {
         Some(path) => Verdict::Violated(path.into_actions().len() as u64),
         None if sees_every_witness(&claim)? => Verdict::Holds,
         None => Verdict::Vacuous,
     };
-    Ok(FormReport { verdict, states, unit: "states", elapsed: clock.elapsed() })
+    Ok(FormReport {
+        verdict,
+        states,
+        unit: "states",
+        elapsed: clock.elapsed(),
+    })
 }
 
 fn sees_every_witness(claim: &ActorClaim) -> Result<bool, Unsupported> {
     let wanted = HasDiscoveries::AllOf(WITNESSES.iter().copied().collect());
-    let searched = claim.model()?.checker().finish_when(wanted).spawn_bfs().join();
-    Ok(WITNESSES.iter().all(|witness| searched.discovery(witness).is_some()))
+    let searched = claim
+        .model()?
+        .checker()
+        .finish_when(wanted)
+        .spawn_bfs()
+        .join();
+    Ok(WITNESSES
+        .iter()
+        .all(|witness| searched.discovery(witness).is_some()))
 }
 
 /// Every interleaving and every weak-memory outcome of the window of TDH.MEM.TRACK.
 fn loom(decisions: Decisions) -> Result<FormReport, Unsupported> {
     let clock = Clock::start();
-    let window = TrackWindow { decisions, laps: LAPS, first_call: FirstCall::WasBusy, lock_words: Order::Relaxed };
+    let window = TrackWindow {
+        decisions,
+        laps: LAPS,
+        first_call: FirstCall::WasBusy,
+        lock_words: Order::Relaxed,
+    };
     let report = run_under_loom(&window, Memory::Weak, MAX_EXECUTIONS)?;
     let executions = report.executions as u64;
     let verdict = if report.violated {
@@ -77,5 +97,10 @@ fn loom(decisions: Decisions) -> Result<FormReport, Unsupported> {
     } else {
         Verdict::Holds
     };
-    Ok(FormReport { verdict, states: executions, unit: "executions", elapsed: clock.elapsed() })
+    Ok(FormReport {
+        verdict,
+        states: executions,
+        unit: "executions",
+        elapsed: clock.elapsed(),
+    })
 }

@@ -1,6 +1,6 @@
 //! A question: a lock table, a kernel profile, changed decisions and a scenario.
 
-use miette::{Diagnostic, LabeledSpan, NamedSource};
+use miette::{Diagnostic, LabeledSpan};
 use seamcheck_model::builtin;
 use seamcheck_model::data::DataError;
 use seamcheck_model::kernel::{DecisionError, Decisions, KernelProfile};
@@ -39,17 +39,46 @@ impl Source {
 
     fn find(name: &str, known: &[(&str, &str)], what: &'static str) -> Result<Self, QuestionError> {
         if let Some((name, text)) = known.iter().find(|(version, _)| *version == name) {
-            return Ok(Self { name: (*name).to_owned(), text: (*text).to_owned(), is_builtin: true });
+            return Ok(Self {
+                name: (*name).to_owned(),
+                text: (*text).to_owned(),
+                is_builtin: true,
+            });
         }
-        let looks_like_a_file = Path::new(name).extension().is_some_and(|extension| extension == "toml") || name.contains('/');
+        let looks_like_a_file = Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+            || name.contains('/');
         if !looks_like_a_file {
-            let known = known.iter().map(|(version, _)| (*version).to_owned()).collect();
-            return Err(QuestionError::UnknownVersion { what, given: name.to_owned(), known });
+            let known = known
+                .iter()
+                .map(|(version, _)| (*version).to_owned())
+                .collect();
+            return Err(QuestionError::UnknownVersion {
+                what,
+                given: name.to_owned(),
+                known,
+            });
         }
-        let text = std::fs::read_to_string(name)
-            .map_err(|error| QuestionError::Unreadable { path: name.to_owned(), error: error.to_string() })?;
-        Ok(Self { name: name.to_owned(), text, is_builtin: false })
+        let text = std::fs::read_to_string(name).map_err(|error| QuestionError::Unreadable {
+            path: name.to_owned(),
+            error: error.to_string(),
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            text,
+            is_builtin: false,
+        })
     }
+}
+
+/// A data file that is not understood, with its text.
+#[derive(Debug)]
+pub struct BadData {
+    /// What is wrong, and where.
+    pub error: DataError,
+    /// The file.
+    pub source: Source,
 }
 
 /// What can be wrong with a question.
@@ -74,8 +103,8 @@ pub enum QuestionError {
         error: String,
     },
     /// The file's content is wrong.
-    #[error("{0}")]
-    Data(DataError, Source),
+    #[error("{}", .0.error)]
+    Data(Box<BadData>),
     /// A decision is wrong.
     #[error(transparent)]
     Decision(#[from] DecisionError),
@@ -90,24 +119,31 @@ pub enum QuestionError {
 impl Diagnostic for QuestionError {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         match self {
-            Self::Data(error, _) => error.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>),
-            Self::Decision(_) => Some(Box::new("`check list --decisions` names every decision and its values")),
+            Self::Data(bad) => bad
+                .error
+                .help
+                .as_ref()
+                .map(|help| Box::new(help) as Box<dyn std::fmt::Display>),
+            Self::Decision(_) => Some(Box::new(
+                "`check list --decisions` names every decision and its values",
+            )),
             _ => None,
         }
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         match self {
-            Self::Data(error, _) => {
-                Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, error.span.clone()))))
-            }
+            Self::Data(bad) => Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
+                None,
+                bad.error.span.clone(),
+            )))),
             _ => None,
         }
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
         match self {
-            Self::Data(_, source) => Some(source as &dyn miette::SourceCode),
+            Self::Data(bad) => Some(&bad.source as &dyn miette::SourceCode),
             _ => None,
         }
     }
@@ -163,14 +199,22 @@ impl Question {
         scenario: Scenario,
     ) -> Result<Self, QuestionError> {
         let table = LockTable::parse(&module.name, &module.text)
-            .map_err(|error| QuestionError::Data(error, module.clone()))?;
+            .map_err(|error| bad_data(error, &module))?;
         let profile = KernelProfile::parse(&kernel.name, &kernel.text)
-            .map_err(|error| QuestionError::Data(error, kernel.clone()))?;
+            .map_err(|error| bad_data(error, &kernel))?;
         let mut decisions = profile.decisions;
         for (name, value) in &set {
             decisions.set(name, value)?;
         }
-        Ok(Self { module, kernel, set, scenario, table, profile, decisions })
+        Ok(Self {
+            module,
+            kernel,
+            set,
+            scenario,
+            table,
+            profile,
+            decisions,
+        })
     }
 
     /// The system the question is about.
@@ -178,12 +222,19 @@ impl Question {
     /// # Errors
     /// When the scenario does not fit the table or the profile.
     pub fn system(&self, reductions: Reductions) -> Result<System, QuestionError> {
-        Ok(System::new(&self.table, &self.profile, self.decisions, self.scenario.clone(), reductions)?)
+        Ok(System::new(
+            &self.table,
+            &self.profile,
+            self.decisions,
+            self.scenario.clone(),
+            reductions,
+        )?)
     }
 }
 
-/// A named text, for errors about texts that are no data files.
-#[must_use]
-pub fn named(name: &str, text: &str) -> NamedSource<String> {
-    NamedSource::new(name, text.to_owned())
+fn bad_data(error: DataError, source: &Source) -> QuestionError {
+    QuestionError::Data(Box::new(BadData {
+        error,
+        source: source.clone(),
+    }))
 }

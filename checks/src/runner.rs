@@ -72,9 +72,18 @@ impl Difference {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Verdict { found: Verdict::Vacuous, .. } => Exit::Vacuous,
-            Self::Verdict { found: Verdict::Unknown(crate::engine::Cut::Interrupted), .. } => Exit::Interrupted,
-            Self::Verdict { found: Verdict::Unknown(_), .. } => Exit::Unknown,
+            Self::Verdict {
+                found: Verdict::Vacuous,
+                ..
+            } => Exit::Vacuous,
+            Self::Verdict {
+                found: Verdict::Unknown(crate::engine::Cut::Interrupted),
+                ..
+            } => Exit::Interrupted,
+            Self::Verdict {
+                found: Verdict::Unknown(_),
+                ..
+            } => Exit::Unknown,
             Self::Verdict { .. } | Self::States { .. } => Exit::Violated,
             Self::Engines(_) => Exit::Disagreement,
             Self::Invalid(_) => Exit::Usage,
@@ -86,22 +95,37 @@ impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         use seamcheck_model::closed_enum::ClosedEnum;
         match self {
-            Self::Verdict { property, expected, found } => {
+            Self::Verdict {
+                property,
+                expected,
+                found,
+            } => {
                 write!(f, "{}: expected {expected}, found {found}", property.key())?;
                 if let Verdict::Unknown(cut) = found {
                     write!(f, " ({})", cut.text())?;
                 }
                 Ok(())
             }
-            Self::States { expected: Some(expected), found } => write!(f, "expected {expected} states, found {found}"),
-            Self::States { expected: None, found } => write!(f, "{found} states, and the suite records no number"),
+            Self::States {
+                expected: Some(expected),
+                found,
+            } => write!(f, "expected {expected} states, found {found}"),
+            Self::States {
+                expected: None,
+                found,
+            } => write!(f, "{found} states, and the suite records no number"),
             Self::Engines(text) | Self::Invalid(text) => f.write_str(text),
         }
     }
 }
 
 /// Runs everything. `done` is called as runs finish, in any order.
-pub fn run_all(runs: Vec<Run>, limits: Limits, watch: &Watch, done: impl Fn(&Outcome) + Sync) -> Vec<Outcome> {
+pub fn run_all(
+    runs: Vec<Run>,
+    limits: Limits,
+    watch: &Watch,
+    done: impl Fn(&Outcome) + Sync,
+) -> Vec<Outcome> {
     // Longest first, so that the two workers end at about the same time.
     let mut order: Vec<usize> = (0..runs.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(runs[*index].states));
@@ -132,7 +156,9 @@ pub fn run_all(runs: Vec<Run>, limits: Limits, watch: &Watch, done: impl Fn(&Out
 pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
     let result = match run.form {
         Form::Packed => packed(&run, limits, watch).map(|packed| {
-            let verdicts = judge_all(&run, |property| judge(&packed.system, &packed.report, property));
+            let verdicts = judge_all(&run, |property| {
+                judge(&packed.system, &packed.report, property)
+            });
             let mut differences = wrong_verdicts(&verdicts);
             differences.extend(wrong_states(&run, &packed.report));
             differences.extend(wrong_engines(&run, &packed));
@@ -142,16 +168,31 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             let verdicts = judge_all(&run, |_| report.verdict);
             let mut differences = wrong_verdicts(&verdicts);
             if run.states != Some(report.states) && matches!(report.verdict, Verdict::Holds) {
-                differences.push(Difference::States { expected: run.states, found: report.states });
+                differences.push(Difference::States {
+                    expected: run.states,
+                    found: report.states,
+                });
             }
             (verdicts, None, Some(report), differences)
         }),
     };
     match result {
-        Ok((verdicts, packed, form, differences)) => Outcome { run, verdicts, packed, form, differences },
+        Ok((verdicts, packed, form, differences)) => Outcome {
+            run,
+            verdicts,
+            packed,
+            form,
+            differences,
+        },
         Err(error) => {
             let differences = vec![Difference::Invalid(error.to_string())];
-            Outcome { run, verdicts: Vec::new(), packed: None, form: None, differences }
+            Outcome {
+                run,
+                verdicts: Vec::new(),
+                packed: None,
+                form: None,
+                differences,
+            }
         }
     }
 }
@@ -162,35 +203,69 @@ fn packed(run: &Run, limits: Limits, watch: &Watch) -> Result<Packed, QuestionEr
     let report = exact::search(&system, Until::Everything, limits, watch);
     let claim = run.expect.first().map(|(property, _)| *property);
     let ask = run.stateright && report.cut.is_none();
-    let stateright = claim.filter(|_| ask).map(|claim| stateright::search(&system, claim));
-    Ok(Packed { question, system, report, stateright })
+    let stateright = claim
+        .filter(|_| ask)
+        .map(|claim| stateright::search(&system, claim));
+    Ok(Packed {
+        question,
+        system,
+        report,
+        stateright,
+    })
 }
 
-fn judge_all(run: &Run, verdict: impl Fn(Property) -> Verdict) -> Vec<(Property, Expected, Verdict)> {
-    run.expect.iter().map(|(property, expected)| (*property, *expected, verdict(*property))).collect()
+fn judge_all(
+    run: &Run,
+    verdict: impl Fn(Property) -> Verdict,
+) -> Vec<(Property, Expected, Verdict)> {
+    run.expect
+        .iter()
+        .map(|(property, expected)| (*property, *expected, verdict(*property)))
+        .collect()
 }
 
 fn wrong_verdicts(verdicts: &[(Property, Expected, Verdict)]) -> Vec<Difference> {
-    let wrong = verdicts.iter().filter(|(_, expected, found)| !expected.is_met_by(*found));
+    let wrong = verdicts
+        .iter()
+        .filter(|(_, expected, found)| !expected.is_met_by(*found));
     wrong
-        .map(|(property, expected, found)| Difference::Verdict { property: *property, expected: *expected, found: *found })
+        .map(|(property, expected, found)| Difference::Verdict {
+            property: *property,
+            expected: *expected,
+            found: *found,
+        })
         .collect()
 }
 
 /// A number that is recorded must be met, and a complete search must have one recorded.
 fn wrong_states(run: &Run, report: &Report) -> Option<Difference> {
     let found = report.states;
-    let wrong = if report.complete { run.states != Some(found) } else { run.states.is_some_and(|states| states != found) };
-    wrong.then_some(Difference::States { expected: run.states, found })
+    let wrong = if report.complete {
+        run.states != Some(found)
+    } else {
+        run.states.is_some_and(|states| states != found)
+    };
+    wrong.then_some(Difference::States {
+        expected: run.states,
+        found,
+    })
 }
 
 /// Equal counts on completed runs, equal lengths of shortest counterexamples.
 fn wrong_engines(run: &Run, packed: &Packed) -> Option<Difference> {
     let opinion = packed.stateright?;
     let (claim, _) = run.expect.first()?;
-    let shortest = packed.report.violation(*claim).map(crate::engine::Violation::length);
+    let shortest = packed
+        .report
+        .violation(*claim)
+        .map(crate::engine::Violation::length);
     if opinion.violated_after != shortest {
-        let text = |length: Option<u64>| length.map_or_else(|| "no violation".to_owned(), |length| format!("a violation after {length} transitions"));
+        let text = |length: Option<u64>| {
+            length.map_or_else(
+                || "no violation".to_owned(),
+                |length| format!("a violation after {length} transitions"),
+            )
+        };
         return Some(Difference::Engines(format!(
             "the exact engine finds {}, stateright {}",
             text(shortest),
@@ -198,6 +273,9 @@ fn wrong_engines(run: &Run, packed: &Packed) -> Option<Difference> {
         )));
     }
     (shortest.is_none() && opinion.states != packed.report.states).then(|| {
-        Difference::Engines(format!("the exact engine finds {} states, stateright {}", packed.report.states, opinion.states))
+        Difference::Engines(format!(
+            "the exact engine finds {} states, stateright {}",
+            packed.report.states, opinion.states
+        ))
     })
 }

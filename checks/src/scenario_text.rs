@@ -6,8 +6,17 @@ use seamcheck_model::scenario::{Memory, Scenario};
 use std::collections::BTreeMap;
 
 /// The names of the settings.
-pub const NAMES: [&str; 9] =
-    ["vcpus", "pages", "threads", "finalized", "accept", "attr", "zero_step", "exit_reason", "memory"];
+pub const NAMES: [&str; 9] = [
+    "vcpus",
+    "pages",
+    "threads",
+    "finalized",
+    "accept",
+    "attr",
+    "zero_step",
+    "exit_reason",
+    "memory",
+];
 
 /// Every setting but the memory model, which traces carry apart.
 #[must_use]
@@ -22,7 +31,10 @@ pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
         ("zero_step", scenario.zero_step.to_string()),
         ("exit_reason", scenario.exit_reason.to_string()),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// Changes one setting.
@@ -40,21 +52,28 @@ pub fn set(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), Quest
         "zero_step" => scenario.zero_step = truth(name, value)?,
         "exit_reason" => scenario.exit_reason = truth(name, value)?,
         "memory" => {
-            scenario.memory = Memory::from_key(value)
-                .ok_or_else(|| QuestionError::Usage(format!("memory is `sc` or `tso`, not `{value}`")))?;
+            scenario.memory = Memory::from_key(value).ok_or_else(|| {
+                QuestionError::Usage(format!("memory is `sc` or `tso`, not `{value}`"))
+            })?;
         }
         _ => {
             let known = seamcheck_model::data::suggest::did_you_mean(name, &NAMES);
-            return Err(QuestionError::Usage(format!("unknown scenario setting `{name}`{known}")));
+            return Err(QuestionError::Usage(format!(
+                "unknown scenario setting `{name}`{known}"
+            )));
         }
     }
     Ok(())
 }
 
 fn number(name: &str, value: &str) -> Result<usize, QuestionError> {
-    value.parse().map_err(|_| QuestionError::Usage(format!("{name} is a number, not `{value}`")))
+    value
+        .parse()
+        .map_err(|_| QuestionError::Usage(format!("{name} is a number, not `{value}`")))
 }
 
 fn truth(name: &str, value: &str) -> Result<bool, QuestionError> {
-    value.parse().map_err(|_| QuestionError::Usage(format!("{name} is `true` or `false`, not `{value}`")))
+    value
+        .parse()
+        .map_err(|_| QuestionError::Usage(format!("{name} is `true` or `false`, not `{value}`")))
 }

@@ -74,7 +74,10 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Run>, DataError> {
     let mut runs: Vec<Run> = Vec::new();
     for row in root.tables("check")? {
         let more = parse_check(row)?;
-        if runs.iter().any(|run| more.iter().any(|new| new.check == run.check)) {
+        if runs
+            .iter()
+            .any(|run| more.iter().any(|new| new.check == run.check))
+        {
             return Err(row.error_at("name", "duplicate check"));
         }
         runs.extend(more);
@@ -82,17 +85,37 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Run>, DataError> {
     Ok(runs)
 }
 
-const KEYS: [&str; 12] =
-    ["name", "group", "about", "form", "module", "kernel", "set", "scenario", "stateright", "sc", "tso", "weak"];
+const KEYS: [&str; 12] = [
+    "name",
+    "group",
+    "about",
+    "form",
+    "module",
+    "kernel",
+    "set",
+    "scenario",
+    "stateright",
+    "sc",
+    "tso",
+    "weak",
+];
 
 /// A check is one run for each memory model it gives expectations for.
 fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
     row.only(&KEYS)?;
-    let form = match if row.has("form") { row.string("form")? } else { "packed" } {
+    let form = match if row.has("form") {
+        row.string("form")?
+    } else {
+        "packed"
+    } {
         "packed" => Form::Packed,
         "actors" => Form::Actors,
         "loom" => Form::Loom,
-        other => return Err(row.error_at("form", format!("unknown form `{other}`")).with_help("packed, actors or loom")),
+        other => {
+            return Err(row
+                .error_at("form", format!("unknown form `{other}`"))
+                .with_help("packed, actors or loom"));
+        }
     };
     let mut scenario = Scenario::default();
     if row.has("scenario") {
@@ -112,10 +135,14 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
         }
     }
     let mut runs = Vec::new();
-    for memory in ["sc", "tso", "weak"].into_iter().filter(|memory| row.has(memory)) {
+    for memory in ["sc", "tso", "weak"]
+        .into_iter()
+        .filter(|memory| row.has(memory))
+    {
         let mut scenario = scenario.clone();
         if memory != "weak" {
-            scenario_text::set(&mut scenario, "memory", memory).map_err(|error| row.error(error.to_string()))?;
+            scenario_text::set(&mut scenario, "memory", memory)
+                .map_err(|error| row.error(error.to_string()))?;
         }
         let expected = row.table(memory)?;
         runs.push(Run {
@@ -144,14 +171,20 @@ fn parse_expect(table: Reader<'_>) -> Result<Vec<(Property, Expected)>, DataErro
     table.only(&known)?;
     let mut expect = Vec::new();
     for key in table.keys() {
-        let Some(property) = Property::from_key(key) else { continue };
+        let Some(property) = Property::from_key(key) else {
+            continue;
+        };
         let expected = Expected::parse(table.string(key)?).ok_or_else(|| {
-            table.error_at(key, "not a verdict").with_help("holds, vacuous, unknown or violated N, N the length of the shortest trace")
+            table.error_at(key, "not a verdict").with_help(
+                "holds, vacuous, unknown or violated N, N the length of the shortest trace",
+            )
         })?;
         expect.push((property, expected));
     }
     if expect.is_empty() {
-        return Err(table.error("nothing is expected").with_help("name at least one property"));
+        return Err(table
+            .error("nothing is expected")
+            .with_help("name at least one property"));
     }
     Ok(expect)
 }
@@ -162,12 +195,25 @@ fn parse_expect(table: Reader<'_>) -> Result<Vec<(Property, Expected)>, DataErro
 /// When a name matches nothing; the message suggests the closest.
 pub fn select(runs: Vec<Run>, names: &[String]) -> Result<Vec<Run>, QuestionError> {
     for name in names {
-        if !runs.iter().any(|run| run.check == *name || run.name == *name) {
+        if !runs
+            .iter()
+            .any(|run| run.check == *name || run.name == *name)
+        {
             let known: Vec<&str> = runs.iter().map(|run| run.check.as_str()).collect();
-            let hint = suggest::closest(name, &known).map_or_else(|| "; `check list` names them all".to_owned(), |close| format!("; did you mean `{close}`?"));
-            return Err(QuestionError::Usage(format!("no check is called `{name}`{hint}")));
+            let hint = suggest::closest(name, &known).map_or_else(
+                || "; `check list` names them all".to_owned(),
+                |close| format!("; did you mean `{close}`?"),
+            );
+            return Err(QuestionError::Usage(format!(
+                "no check is called `{name}`{hint}"
+            )));
         }
     }
-    let wanted = |run: &Run| names.is_empty() || names.iter().any(|name| run.check == *name || run.name == *name);
+    let wanted = |run: &Run| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| run.check == *name || run.name == *name)
+    };
     Ok(runs.into_iter().filter(wanted).collect())
 }

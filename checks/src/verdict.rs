@@ -66,7 +66,11 @@ impl Expected {
             "holds" => Some(Self::Holds),
             "vacuous" => Some(Self::Vacuous),
             "unknown" => Some(Self::Unknown),
-            _ => text.strip_prefix("violated ")?.parse().ok().map(Self::Violated),
+            _ => text
+                .strip_prefix("violated ")?
+                .parse()
+                .ok()
+                .map(Self::Violated),
         }
     }
 
@@ -74,7 +78,9 @@ impl Expected {
     #[must_use]
     pub fn is_met_by(self, verdict: Verdict) -> bool {
         match (self, verdict) {
-            (Self::Holds, Verdict::Holds) | (Self::Vacuous, Verdict::Vacuous) | (Self::Unknown, Verdict::Unknown(_)) => true,
+            (Self::Holds, Verdict::Holds)
+            | (Self::Vacuous, Verdict::Vacuous)
+            | (Self::Unknown, Verdict::Unknown(_)) => true,
             (Self::Violated(expected), Verdict::Violated(length)) => expected == length,
             _ => false,
         }
@@ -105,8 +111,13 @@ pub fn judge(system: &System, report: &Report, property: Property) -> Verdict {
         // Stopped at the violation of another property: nothing is known about this one.
         return Verdict::Unknown(Cut::States);
     }
-    let vacuous = !has_happened(system, report, property) || !missing_witnesses(system, report, property).is_empty();
-    if vacuous { Verdict::Vacuous } else { Verdict::Holds }
+    let vacuous = !has_happened(system, report, property)
+        || !missing_witnesses(system, report, property).is_empty();
+    if vacuous {
+        Verdict::Vacuous
+    } else {
+        Verdict::Holds
+    }
 }
 
 /// The witnesses that a verdict on `property` needs and the search did not see. The claim and I1
@@ -117,12 +128,17 @@ pub fn missing_witnesses(system: &System, report: &Report, property: Property) -
         return Vec::new();
     }
     let required = system.observations.required.iter().copied();
-    required.filter(|witness| !report.witnesses.contains(witness)).collect()
+    required
+        .filter(|witness| !report.witnesses.contains(witness))
+        .collect()
 }
 
 /// Whether any step that the property is about was taken.
-fn has_happened(system: &System, report: &Report, property: Property) -> bool {
-    triggers(system, property).into_iter().any(|step| report.fired[usize::from(step.0)] > 0)
+#[must_use]
+pub fn has_happened(system: &System, report: &Report, property: Property) -> bool {
+    triggers(system, property)
+        .into_iter()
+        .any(|step| report.fired[usize::from(step.0)] > 0)
 }
 
 /// The steps a property is about: a run in which none of them happens says nothing about it.
@@ -139,19 +155,35 @@ pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
         steps
     };
     let ops = |wanted: &dyn Fn(OpKind) -> bool| -> Vec<StepId> {
-        let ops = system.code.ops.iter().enumerate().filter(|(_, op)| wanted(op.kind));
-        ops.map(|(address, _)| system.labels.id(Part::Module, address as u8, 0)).collect()
+        let ops = system
+            .code
+            .ops
+            .iter()
+            .enumerate()
+            .filter(|(_, op)| wanted(op.kind));
+        ops.map(|(address, _)| system.labels.id(Part::Module, address as u8, 0))
+            .collect()
     };
-    let effect = |effect: Effect| ops(&|kind| matches!(kind, OpKind::Effect { effect: other, .. } if other == effect));
+    let effect = |effect: Effect| {
+        ops(&|kind| matches!(kind, OpKind::Effect { effect: other, .. } if other == effect))
+    };
     match property {
         Property::NoSecondBusy | Property::NoVcpuInside => lines(Part::Zapper, &|instr| {
-            matches!(instr, Instr::Call { site: CallSite::NoFail, .. }).then_some(&[returned::CALLED])
+            matches!(
+                instr,
+                Instr::Call {
+                    site: CallSite::NoFail,
+                    ..
+                }
+            )
+            .then_some(&[returned::CALLED])
         }),
-        Property::FlagUnderMmuLock => {
-            lines(Part::Zapper, &|instr| matches!(instr, Instr::StoreFlag { value: true }).then_some(&[0]))
-        }
+        Property::FlagUnderMmuLock => lines(Part::Zapper, &|instr| {
+            matches!(instr, Instr::StoreFlag { value: true }).then_some(&[0])
+        }),
         Property::FlagTested => lines(Part::Vcpu, &|instr| {
-            matches!(instr, Instr::Call { leaf, .. } if leaf == system.enter_leaf()).then_some(&[returned::CALLED])
+            matches!(instr, Instr::Call { leaf, .. } if leaf == system.enter_leaf())
+                .then_some(&[returned::CALLED])
         }),
         Property::EpochEmpty => effect(Effect::AdvanceEpoch),
         Property::TrackedRemove => effect(Effect::CheckTracked),
@@ -160,14 +192,29 @@ pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
         }),
         Property::NoMarkLeft => ops(&|kind| kind == OpKind::MarkHostPriority),
         Property::KickOnlyWhenBusy => lines(Part::Zapper, &|instr| {
-            matches!(instr, Instr::Call { site: CallSite::Attempt, .. }).then_some(&[returned::BUSY, returned::ERROR])
+            matches!(
+                instr,
+                Instr::Call {
+                    site: CallSite::Attempt,
+                    ..
+                }
+            )
+            .then_some(&[returned::BUSY, returned::ERROR])
         }),
         Property::NoBugOn => {
             let checked = |instr: Instr| -> Option<&'static [u8]> {
-                matches!(instr, Instr::BugOn | Instr::AugStatus | Instr::IoctlStatus { .. }).then_some(&[0])
+                matches!(
+                    instr,
+                    Instr::BugOn | Instr::AugStatus | Instr::IoctlStatus { .. }
+                )
+                .then_some(&[0])
             };
             let parts = [Part::Zapper, Part::Vcpu, Part::Thread0, Part::Thread1];
-            parts.into_iter().take(2 + system.threads.len()).flat_map(|part| lines(part, &checked)).collect()
+            parts
+                .into_iter()
+                .take(2 + system.threads.len())
+                .flat_map(|part| lines(part, &checked))
+                .collect()
         }
     }
 }
@@ -175,5 +222,8 @@ pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
 /// `no-second-busy` and so on, for error messages.
 #[must_use]
 pub fn property_names() -> Vec<&'static str> {
-    Property::ALL.iter().map(|property| property.key()).collect()
+    Property::ALL
+        .iter()
+        .map(|property| property.key())
+        .collect()
 }

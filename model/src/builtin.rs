@@ -2,7 +2,10 @@
 
 /// Lock tables: version name and TOML text.
 pub const MODULES: &[(&str, &str)] = &[
-    ("patch-table", include_str!("../data/modules/patch-table.toml")),
+    (
+        "patch-table",
+        include_str!("../data/modules/patch-table.toml"),
+    ),
     ("1.5.05", include_str!("../data/modules/1.5.05.toml")),
     ("2.0.12", include_str!("../data/modules/2.0.12.toml")),
 ];

@@ -15,7 +15,10 @@ pub trait ClosedEnum: Copy + Eq + 'static {
 
     /// The variant spelled `key`, if there is one.
     fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|variant| variant.key() == key)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|variant| variant.key() == key)
     }
 
     /// The variant whose position in [`ClosedEnum::ALL`] is `index`.

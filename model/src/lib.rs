@@ -7,7 +7,7 @@
 //!   who takes part. [`data`] reads files, [`builtin`] holds those that come with the crate.
 //! - [`module`]: lock-table rows compiled to steps; [`kvm`]: KVM's functions as programs, line by line.
 //! - [`system`]: the packed state and the one transition function; [`property`]: what must never
-//!   happen, and what must be seen to happen.
+//!   happen, and what must be seen to happen; [`observe`]: which steps that is.
 //! - [`actors`], [`threads`]: the same claim in two other forms, written independently.
 //!
 //! The crate does no I/O, has no clock, no randomness and, outside [`threads`], no threads.
@@ -19,6 +19,7 @@ pub mod data;
 pub mod kernel;
 pub mod kvm;
 pub mod module;
+pub mod observe;
 pub mod property;
 pub mod resource;
 pub mod scenario;

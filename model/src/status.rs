@@ -131,26 +131,38 @@ impl StatusWord {
     /// The code's name, if it is one of [`NAMED`].
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
-        NAMED.iter().find(|(_, code, _)| *code == self.code()).map(|(name, ..)| *name)
+        NAMED
+            .iter()
+            .find(|(_, code, _)| *code == self.code())
+            .map(|(name, ..)| *name)
     }
 
     /// What the code means, if it is one of [`NAMED`].
     #[must_use]
     pub fn meaning(self) -> Option<&'static str> {
-        NAMED.iter().find(|(_, code, _)| *code == self.code()).map(|(.., about)| *about)
+        NAMED
+            .iter()
+            .find(|(_, code, _)| *code == self.code())
+            .map(|(.., about)| *about)
     }
 
     /// The operand, when bits 31:0 are the id of one.
     #[must_use]
     pub fn operand(self) -> Option<Operand> {
         let id = self.0 & !STATUS_MASK;
-        Operand::ALL.iter().copied().find(|operand| operand.id() == id && id != 0)
+        Operand::ALL
+            .iter()
+            .copied()
+            .find(|operand| operand.id() == id && id != 0)
     }
 
     /// Name and operand as kernel developers write them: `TDX_OPERAND_BUSY | RCX`.
     #[must_use]
     pub fn pretty(self) -> String {
-        let name = self.name().map_or_else(|| format!("unknown status {:#018x}", self.code().0), str::to_owned);
+        let name = self.name().map_or_else(
+            || format!("unknown status {:#018x}", self.code().0),
+            str::to_owned,
+        );
         match (self.operand(), self.0 & !STATUS_MASK) {
             (Some(operand), _) => format!("{name} | {}", operand.key()),
             (None, 0) => name,
@@ -171,10 +183,22 @@ mod tests {
 
     #[test]
     fn the_logged_status_words_of_real_reports_decode() {
-        assert_eq!(StatusWord(0x8000_0200_0000_0080).pretty(), "TDX_OPERAND_BUSY | TDR");
-        assert_eq!(StatusWord(0xc000_0b08_0000_0001).pretty(), "TDX_TLB_TRACKING_NOT_DONE | RCX");
-        assert_eq!(StatusWord(0x8000_0200_0000_0092).pretty(), "TDX_OPERAND_BUSY | SEPT_TREE");
-        assert_eq!(StatusWord(0x8000_0200_0000_00a9).pretty(), "TDX_OPERAND_BUSY | TD_EPOCH");
+        assert_eq!(
+            StatusWord(0x8000_0200_0000_0080).pretty(),
+            "TDX_OPERAND_BUSY | TDR"
+        );
+        assert_eq!(
+            StatusWord(0xc000_0b08_0000_0001).pretty(),
+            "TDX_TLB_TRACKING_NOT_DONE | RCX"
+        );
+        assert_eq!(
+            StatusWord(0x8000_0200_0000_0092).pretty(),
+            "TDX_OPERAND_BUSY | SEPT_TREE"
+        );
+        assert_eq!(
+            StatusWord(0x8000_0200_0000_00a9).pretty(),
+            "TDX_OPERAND_BUSY | TD_EPOCH"
+        );
     }
 
     #[test]

@@ -91,7 +91,10 @@ impl Leaf {
     /// `TDH.VP.INIT@1` where versions differ, else the plain name.
     #[must_use]
     pub fn key(&self) -> String {
-        self.version.map_or_else(|| self.name.clone(), |version| format!("{}@{version}", self.name))
+        self.version.map_or_else(
+            || self.name.clone(),
+            |version| format!("{}@{version}", self.name),
+        )
     }
 
     /// True for guest-side leaves (`TDG.*`).
@@ -103,7 +106,11 @@ impl Leaf {
     /// The leaf's lock acquisitions, in order.
     pub fn acquisitions(&self) -> impl Iterator<Item = (Resource, Mode, Operand)> + '_ {
         self.flow.iter().filter_map(|step| match step.action {
-            FlowAction::Acquire { resource, mode, busy } => Some((resource, mode, busy)),
+            FlowAction::Acquire {
+                resource,
+                mode,
+                busy,
+            } => Some((resource, mode, busy)),
             _ => None,
         })
     }
@@ -162,15 +169,26 @@ impl LockTable {
         self.leaves
             .iter()
             .find(|leaf| leaf.key() == key)
-            .or_else(|| self.leaves.iter().find(|leaf| leaf.version.is_none() && Some(leaf.name.as_str()) == plain))
+            .or_else(|| {
+                self.leaves
+                    .iter()
+                    .find(|leaf| leaf.version.is_none() && Some(leaf.name.as_str()) == plain)
+            })
     }
 }
 
 fn parse_kinds(locks: Reader<'_>) -> Result<Vec<(Resource, LockKind)>, DataError> {
-    let known: Vec<&str> = Resource::ALL.iter().map(|resource| resource.key()).collect();
+    let known: Vec<&str> = Resource::ALL
+        .iter()
+        .map(|resource| resource.key())
+        .collect();
     locks.only(&known)?;
     let mut kinds = Vec::new();
-    for resource in Resource::ALL.iter().copied().filter(|resource| locks.has(resource.key())) {
+    for resource in Resource::ALL
+        .iter()
+        .copied()
+        .filter(|resource| locks.has(resource.key()))
+    {
         let row = locks.table(resource.key())?;
         row.only(&["kind", "source", "evidence"])?;
         row.string("source")?;
@@ -191,7 +209,10 @@ fn parse_leaf(row: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<Leaf, D
     }
     if let Some(resource) = held.first() {
         return Err(row
-            .error_at("flow", format!("{} is still held at the end", resource.key()))
+            .error_at(
+                "flow",
+                format!("{} is still held at the end", resource.key()),
+            )
             .with_help(format!("add {{ release = \"{}\" }}", resource.key())));
     }
     Ok(Leaf {
@@ -204,21 +225,40 @@ fn parse_leaf(row: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<Leaf, D
 }
 
 fn parse_step(step: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<FlowStep, DataError> {
-    let when = if step.has("when") { Some(step.choice("when")?) } else { None };
+    let when = if step.has("when") {
+        Some(step.choice("when")?)
+    } else {
+        None
+    };
     let action = if step.has("acquire") {
         step.only(&["acquire", "mode", "busy", "when"])?;
         let (resource, mode) = (step.choice("acquire")?, step.choice("mode")?);
         check_mode(step, resource, mode, kinds)?;
-        FlowAction::Acquire { resource, mode, busy: step.choice("busy")? }
+        FlowAction::Acquire {
+            resource,
+            mode,
+            busy: step.choice("busy")?,
+        }
     } else if step.has("release") {
         step.only(&["release", "when"])?;
-        FlowAction::Release { resource: step.choice("release")? }
+        FlowAction::Release {
+            resource: step.choice("release")?,
+        }
     } else if step.has("effect") {
         step.only(&["effect", "releases", "when"])?;
-        let releases = if step.has("releases") { Some(step.choice("releases")?) } else { None };
-        FlowAction::Effect { effect: step.choice("effect")?, releases }
+        let releases = if step.has("releases") {
+            Some(step.choice("releases")?)
+        } else {
+            None
+        };
+        FlowAction::Effect {
+            effect: step.choice("effect")?,
+            releases,
+        }
     } else {
-        step.only(&["acquire", "mode", "busy", "release", "effect", "releases", "when"])?;
+        step.only(&[
+            "acquire", "mode", "busy", "release", "effect", "releases", "when",
+        ])?;
         return Err(step.error("a step needs `acquire`, `release` or `effect`"));
     };
     Ok(FlowStep { action, when })
@@ -240,9 +280,20 @@ fn check_mode(
     if entry_mode == (*kind == LockKind::SeptEntry) {
         return Ok(());
     }
-    let allowed = if entry_mode { "shared or exclusive" } else { "host or guest" };
+    let allowed = if entry_mode {
+        "shared or exclusive"
+    } else {
+        "host or guest"
+    };
     Err(step
-        .error_at("mode", format!("a {} lock is not taken in mode `{}`", kind.key(), mode.key()))
+        .error_at(
+            "mode",
+            format!(
+                "a {} lock is not taken in mode `{}`",
+                kind.key(),
+                mode.key()
+            ),
+        )
         .with_help(format!("use {allowed}")))
 }
 
@@ -261,12 +312,24 @@ fn follow(step: Reader<'_>, action: FlowAction, held: &mut Vec<Resource>) -> Res
         FlowAction::Release { resource } => ("release", Some(resource)),
         FlowAction::Effect { releases, .. } => ("releases", releases),
     };
-    let Some(resource) = released else { return Ok(()) };
+    let Some(resource) = released else {
+        return Ok(());
+    };
     let Some(position) = held.iter().position(|known| *known == resource) else {
         let holding: Vec<&str> = held.iter().map(|known| known.key()).collect();
         return Err(step
-            .error_at(key, format!("{} is released but not held here", resource.key()))
-            .with_help(format!("held at this point: {}", if holding.is_empty() { "nothing".into() } else { holding.join(", ") })));
+            .error_at(
+                key,
+                format!("{} is released but not held here", resource.key()),
+            )
+            .with_help(format!(
+                "held at this point: {}",
+                if holding.is_empty() {
+                    "nothing".into()
+                } else {
+                    holding.join(", ")
+                }
+            )));
     };
     held.remove(position);
     Ok(())

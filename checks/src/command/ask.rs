@@ -23,25 +23,45 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
     let question = question(args, property)?;
     let system = Arc::new(question.system(Reductions::ALL)?);
     // A violation ends the search; only a complete one can say "holds".
-    let report = exact::search(&system, Until::Violates(property), limits(args.limits), watch);
+    let report = exact::search(
+        &system,
+        Until::Violates(property),
+        limits(args.limits),
+        watch,
+    );
     let verdict = judge(&system, &report, property);
     let run = as_run(args, &question, property);
-    let packed = Packed { question, system, report, stateright: None };
+    let packed = Packed {
+        question,
+        system,
+        report,
+        stateright: None,
+    };
     let trace = match packed.report.violation(property) {
         Some(violation) => {
             let trace = trace::build(&packed.question, &packed.system, violation, None);
-            let trace = trace.ok_or_else(|| Failure::Internal("the violation can not be executed again".into()))?;
+            let trace = trace.ok_or_else(|| {
+                Failure::Internal("the violation can not be executed again".into())
+            })?;
             trace::verify(&trace).map_err(|error| Failure::Internal(error.to_string()))?;
             Some(trace)
         }
         None => None,
     };
     let exit = exit_of(verdict);
-    let outcome = Outcome { run, verdicts: vec![(property, Expected::Holds, verdict)], packed: Some(packed), form: None, differences: Vec::new() };
+    let outcome = Outcome {
+        run,
+        verdicts: vec![(property, Expected::Holds, verdict)],
+        packed: Some(packed),
+        form: None,
+        differences: Vec::new(),
+    };
     if args.json {
         output::print_json(&json::report(std::slice::from_ref(&outcome), exit, true))?;
     } else if let Some(packed) = &outcome.packed {
-        let diagram = trace.as_ref().map_or_else(String::new, |trace| format!("\n{}", seamcheck_traces::race(trace)));
+        let diagram = trace.as_ref().map_or_else(String::new, |trace| {
+            format!("\n{}", seamcheck_traces::race(trace))
+        });
         output::print(&format!("{}{diagram}", human::answer(&outcome, packed)))?;
     }
     if let (Some(path), Some(trace)) = (&args.trace, &trace) {
@@ -61,7 +81,12 @@ const fn exit_of(verdict: Verdict) -> Exit {
 }
 
 fn question(args: &WhatIfArgs, property: Property) -> Result<Question, QuestionError> {
-    let mut scenario = Scenario { vcpus: args.vcpus, pages: args.pages, threads: args.with.clone(), ..Scenario::default() };
+    let mut scenario = Scenario {
+        vcpus: args.vcpus,
+        pages: args.pages,
+        threads: args.with.clone(),
+        ..Scenario::default()
+    };
     // I8 is about the cached exit reason, which only this question carries.
     scenario.exit_reason = property == Property::InterruptOnce;
     scenario_text::set(&mut scenario, "memory", &args.memory)?;
@@ -76,7 +101,12 @@ fn question(args: &WhatIfArgs, property: Property) -> Result<Question, QuestionE
             decisions.push((name.to_owned(), value.to_owned()));
         }
     }
-    Question::new(Source::module(&args.module)?, Source::kernel(&args.kernel)?, decisions, scenario)
+    Question::new(
+        Source::module(&args.module)?,
+        Source::kernel(&args.kernel)?,
+        decisions,
+        scenario,
+    )
 }
 
 fn as_run(args: &WhatIfArgs, question: &Question, property: Property) -> Run {

@@ -13,17 +13,40 @@ pub(super) fn decode(args: &DecodeArgs) -> Result<Exit, Failure> {
     for word in &args.words {
         let status = parse(word)?;
         let _ = writeln!(out, "{status}  {}", status.pretty());
-        let _ = writeln!(out, "    code      {}, class {:#04x}{}", status.code(), status.class(), class(status.class()));
+        let _ = writeln!(
+            out,
+            "    code      {}, class {:#04x}{}",
+            status.code(),
+            status.class(),
+            class(status.class())
+        );
         let bits = [(63, "error"), (62, "non-recoverable"), (61, "fatal")];
-        let set: Vec<&str> = bits.iter().filter(|(bit, _)| status.0 >> bit & 1 == 1).map(|(_, name)| *name).collect();
-        let _ = writeln!(out, "    bits      {}", if set.is_empty() { "no error".to_owned() } else { set.join(", ") });
+        let set: Vec<&str> = bits
+            .iter()
+            .filter(|(bit, _)| status.0 >> bit & 1 == 1)
+            .map(|(_, name)| *name)
+            .collect();
+        let _ = writeln!(
+            out,
+            "    bits      {}",
+            if set.is_empty() {
+                "no error".to_owned()
+            } else {
+                set.join(", ")
+            }
+        );
         if let Some(operand) = status.operand() {
             let _ = writeln!(out, "    operand   {}", operand.about());
         }
         if let Some(meaning) = status.meaning() {
             let _ = writeln!(out, "    meaning   {meaning}");
         }
-        let _ = writeln!(out, "    busy?     tdx_operand_busy(): {}; err & TDX_OPERAND_BUSY, as in patch v1: {}", yes(status.is_operand_busy()), yes(status.0 & OPERAND_BUSY.0 != 0));
+        let _ = writeln!(
+            out,
+            "    busy?     tdx_operand_busy(): {}; err & TDX_OPERAND_BUSY, as in patch v1: {}",
+            yes(status.is_operand_busy()),
+            yes(status.0 & OPERAND_BUSY.0 != 0)
+        );
     }
     output::print(&out)?;
     Ok(Exit::AsExpected)
@@ -31,12 +54,18 @@ pub(super) fn decode(args: &DecodeArgs) -> Result<Exit, Failure> {
 
 fn parse(word: &str) -> Result<StatusWord, Failure> {
     let digits = word.replace('_', "");
-    let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    let value = match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
         None => digits.parse(),
     };
     value.map(StatusWord).map_err(|_| {
-        QuestionError::Usage(format!("`{word}` is no 64-bit status word; write it as 0x8000020000000092")).into()
+        QuestionError::Usage(format!(
+            "`{word}` is no 64-bit status word; write it as 0x8000020000000092"
+        ))
+        .into()
     })
 }
 

@@ -18,24 +18,39 @@ use std::path::Path;
 
 pub(super) fn explain(args: &ExplainArgs, watch: &Watch) -> Result<Exit, Failure> {
     let path = Path::new(&args.what);
-    let trace = if path.is_file() { read(path)? } else { of_check(args, watch)? };
+    let trace = if path.is_file() {
+        read(path)?
+    } else {
+        of_check(args, watch)?
+    };
     if let Some(out) = &args.out {
         output::write(out, &trace.to_json())?;
     }
-    if args.json { output::print(&trace.to_json())? } else { output::print(&seamcheck_traces::race(&trace))? }
+    if args.json {
+        output::print(&trace.to_json())?
+    } else {
+        output::print(&seamcheck_traces::race(&trace))?
+    }
     Ok(Exit::AsExpected)
 }
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
     let trace = read(&args.file)?;
     let steps = trace.steps.len();
-    output::print(&format!("{}: {steps} steps executed again; {}\n", args.file.display(), trace.verdict.reason))?;
+    output::print(&format!(
+        "{}: {steps} steps executed again; {}\n",
+        args.file.display(),
+        trace.verdict.reason
+    ))?;
     Ok(Exit::AsExpected)
 }
 
 /// Reads a trace and executes it again.
 fn read(path: &Path) -> Result<Trace, Failure> {
-    let failure = |error: String| Failure::Trace { path: path.to_owned(), error };
+    let failure = |error: String| Failure::Trace {
+        path: path.to_owned(),
+        error,
+    };
     let text = std::fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
     let trace = Trace::from_json(&text).map_err(|error| failure(error.to_string()))?;
     trace::verify(&trace).map_err(|error| failure(error.to_string()))?;
@@ -50,10 +65,20 @@ fn of_check(args: &ExplainArgs, watch: &Watch) -> Result<Trace, Failure> {
     let system = question.system(Reductions::ALL)?;
     let report = exact::search(&system, Until::Violates(property), Limits::default(), watch);
     let Some(violation) = report.violation(property) else {
-        return Err(QuestionError::Usage(format!("{} does not break {}: there is nothing to explain", run.name, property.key())).into());
+        return Err(QuestionError::Usage(format!(
+            "{} does not break {}: there is nothing to explain",
+            run.name,
+            property.key()
+        ))
+        .into());
     };
     let trace = trace::build(&question, &system, violation, Some(&run.name));
-    let trace = trace.ok_or_else(|| Failure::Internal(format!("{}: the violation can not be executed again", run.name)))?;
+    let trace = trace.ok_or_else(|| {
+        Failure::Internal(format!(
+            "{}: the violation can not be executed again",
+            run.name
+        ))
+    })?;
     trace::verify(&trace).map_err(|error| Failure::Internal(error.to_string()))?;
     Ok(trace)
 }
@@ -61,11 +86,19 @@ fn of_check(args: &ExplainArgs, watch: &Watch) -> Result<Trace, Failure> {
 /// The run that is meant: for a bare check name the first that something is expected to break in.
 fn pick(args: &ExplainArgs) -> Result<Run, Failure> {
     let runs = select(suite()?, std::slice::from_ref(&args.what))?;
-    let breaks = |run: &&Run| run.expect.iter().any(|(_, expected)| matches!(expected, Expected::Violated(_)));
+    let breaks = |run: &&Run| {
+        run.expect
+            .iter()
+            .any(|(_, expected)| matches!(expected, Expected::Violated(_)))
+    };
     let run = runs.iter().find(breaks).or(runs.first()).cloned();
     let run = run.ok_or_else(|| Failure::Internal("an empty selection".into()))?;
     if run.form != Form::Packed {
-        return Err(QuestionError::Usage(format!("{} is no run of the packed model; only those have traces yet", run.name)).into());
+        return Err(QuestionError::Usage(format!(
+            "{} is no run of the packed model; only those have traces yet",
+            run.name
+        ))
+        .into());
     }
     Ok(run)
 }
@@ -74,13 +107,21 @@ fn wanted(args: &ExplainArgs, run: &Run) -> Result<Property, Failure> {
     if let Some(name) = &args.property {
         return Ok(property(name)?);
     }
-    let broken = run.expect.iter().find(|(_, expected)| matches!(expected, Expected::Violated(_)));
-    Ok(broken.or(run.expect.first()).map_or(Property::NoSecondBusy, |(property, _)| *property))
+    let broken = run
+        .expect
+        .iter()
+        .find(|(_, expected)| matches!(expected, Expected::Violated(_)));
+    Ok(broken
+        .or(run.expect.first())
+        .map_or(Property::NoSecondBusy, |(property, _)| *property))
 }
 
 /// The property called `name`.
 pub(super) fn property(name: &str) -> Result<Property, QuestionError> {
     Property::from_key(name).ok_or_else(|| {
-        QuestionError::Usage(format!("unknown property `{name}`{}", suggest::did_you_mean(name, &property_names())))
+        QuestionError::Usage(format!(
+            "unknown property `{name}`{}",
+            suggest::did_you_mean(name, &property_names())
+        ))
     })
 }

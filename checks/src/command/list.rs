@@ -38,10 +38,19 @@ fn checks(runs: &[crate::suite::Run]) -> String {
     let mut group = "";
     for run in runs {
         if run.group != group {
-            let _ = writeln!(out, "{}{}", if group.is_empty() { "" } else { "\n" }, run.group);
+            let _ = writeln!(
+                out,
+                "{}{}",
+                if group.is_empty() { "" } else { "\n" },
+                run.group
+            );
             group = &run.group;
         }
-        let expected: Vec<String> = run.expect.iter().map(|(property, expected)| format!("{} {expected}", property.key())).collect();
+        let expected: Vec<String> = run
+            .expect
+            .iter()
+            .map(|(property, expected)| format!("{} {expected}", property.key()))
+            .collect();
         let _ = writeln!(out, "  {:<34} {}", run.name, expected.join(", "));
     }
     out

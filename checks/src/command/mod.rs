@@ -25,7 +25,9 @@ pub enum Failure {
     Question(#[from] QuestionError),
     /// A trace file is not understood.
     #[error("{path}: {error}", path = path.display())]
-    #[diagnostic(help("`check explain CHECK --out FILE` writes a trace that today's model confirms"))]
+    #[diagnostic(help(
+        "`check explain CHECK --out FILE` writes a trace that today's model confirms"
+    ))]
     Trace {
         /// The file.
         path: PathBuf,
@@ -77,11 +79,14 @@ fn limits(args: LimitArgs) -> Limits {
     let default = Limits::default();
     Limits {
         states: args.max_states.unwrap_or(default.states),
-        memory: args.max_memory.map_or(default.memory, |mebibytes| mebibytes << 20),
+        memory: args
+            .max_memory
+            .map_or(default.memory, |mebibytes| mebibytes << 20),
         time: args.timeout.map_or(default.time, Duration::from_secs),
     }
 }
 
 fn suite() -> Result<Vec<crate::suite::Run>, Failure> {
-    crate::suite::parse("suite/default.toml", crate::suite::DEFAULT).map_err(|error| Failure::Internal(error.to_string()))
+    crate::suite::parse("suite/default.toml", crate::suite::DEFAULT)
+        .map_err(|error| Failure::Internal(error.to_string()))
 }

@@ -25,7 +25,9 @@ fn conflicting(table: &LockTable) -> Vec<Pair> {
     for loser in &table.leaves {
         for holder in &table.leaves {
             for (resource, mode, _) in loser.acquisitions() {
-                let meets = holder.acquisitions().any(|(other, held, _)| other == resource && mode.conflicts(held));
+                let meets = holder
+                    .acquisitions()
+                    .any(|(other, held, _)| other == resource && mode.conflicts(held));
                 if meets {
                     pairs.push((loser.key(), resource, holder.key()));
                 }
@@ -38,7 +40,8 @@ fn conflicting(table: &LockTable) -> Vec<Pair> {
 }
 
 fn told_apart(system: &System) -> Vec<Pair> {
-    let key = |leaf: seamcheck_model::module::LeafId| system.code.leaves[usize::from(leaf.0)].key.clone();
+    let key =
+        |leaf: seamcheck_model::module::LeafId| system.code.leaves[usize::from(leaf.0)].key.clone();
     let required = system.observations.required.iter();
     required
         .filter_map(|witness| match witness {
@@ -52,7 +55,10 @@ fn told_apart(system: &System) -> Vec<Pair> {
 pub(super) fn table(runs: &[Run], _: &Watch) -> Result<String, Failure> {
     let mut by_module: BTreeMap<String, BTreeMap<Pair, String>> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.form == Form::Packed) {
-        let system = run.question()?.system(Reductions { share_equal: false, ..Reductions::ALL })?;
+        let system = run.question()?.system(Reductions {
+            share_equal: false,
+            ..Reductions::ALL
+        })?;
         let known = by_module.entry(run.module.clone()).or_default();
         for pair in told_apart(&system) {
             known.entry(pair).or_insert_with(|| run.name.clone());
@@ -61,16 +67,37 @@ pub(super) fn table(runs: &[Run], _: &Watch) -> Result<String, Failure> {
     let mut out = String::new();
     for (module, known) in &by_module {
         let source = Source::module(module)?;
-        let table = LockTable::parse(&source.name, &source.text).map_err(|error| Failure::Internal(error.to_string()))?;
-        let (apart, alike): (Vec<Pair>, Vec<Pair>) = conflicting(&table).into_iter().partition(|pair| known.contains_key(pair));
-        let _ = writeln!(out, "{module}: {} conflicting pairs told apart", apart.len());
+        let table = LockTable::parse(&source.name, &source.text)
+            .map_err(|error| Failure::Internal(error.to_string()))?;
+        let (apart, alike): (Vec<Pair>, Vec<Pair>) = conflicting(&table)
+            .into_iter()
+            .partition(|pair| known.contains_key(pair));
+        let _ = writeln!(
+            out,
+            "{module}: {} conflicting pairs told apart",
+            apart.len()
+        );
         for pair in &apart {
             let run = known.get(pair).map_or("", String::as_str);
-            let _ = writeln!(out, "    {:<24} BUSY on {:<11} held by {:<24} {run}", pair.0, pair.1.key(), pair.2);
+            let _ = writeln!(
+                out,
+                "    {:<24} BUSY on {:<11} held by {:<24} {run}",
+                pair.0,
+                pair.1.key(),
+                pair.2
+            );
         }
-        let _ = writeln!(out, "{module}: {} that no configured agents can bring together", alike.len());
+        let _ = writeln!(
+            out,
+            "{module}: {} that no configured agents can bring together",
+            alike.len()
+        );
         for (loser, resource, holder) in &alike {
-            let _ = writeln!(out, "    {loser:<24} BUSY on {:<11} held by {holder}", resource.key());
+            let _ = writeln!(
+                out,
+                "    {loser:<24} BUSY on {:<11} held by {holder}",
+                resource.key()
+            );
         }
     }
     Ok(out)

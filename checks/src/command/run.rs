@@ -28,7 +28,10 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         output::print_json(&json::report(&outcomes, exit, false))?;
     } else {
         let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
-        output::print(&format!("{}\n{totals}\n", human::suite(&outcomes, args.verbose)))?;
+        output::print(&format!(
+            "{}\n{totals}\n",
+            human::suite(&outcomes, args.verbose)
+        ))?;
     }
     if let Some(directory) = &args.traces {
         write_traces(directory, &outcomes)?;
@@ -38,7 +41,9 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
 
 fn exit_of(outcomes: &[Outcome], planned: usize) -> Exit {
     let interrupted = (outcomes.len() < planned).then_some(Exit::Interrupted);
-    let found = outcomes.iter().flat_map(|outcome| outcome.differences.iter().map(Difference::exit));
+    let found = outcomes
+        .iter()
+        .flat_map(|outcome| outcome.differences.iter().map(Difference::exit));
     Exit::worst(found.chain(interrupted))
 }
 
@@ -46,26 +51,43 @@ fn exit_of(outcomes: &[Outcome], planned: usize) -> Exit {
 fn progress(planned: usize, watch: &Arc<Watch>) -> ProgressBar {
     let bar = ProgressBar::new(planned as u64);
     let states = Arc::clone(watch);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs  {elapsed}  {searching}  {msg}");
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos}/{len} runs  {elapsed}  {searching}  {msg}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style.with_key("searching", move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-        let _ = write!(out, "{} states", crate::report::grouped(states.states.load(Ordering::Relaxed)));
-    }));
+    bar.set_style(style.with_key(
+        "searching",
+        move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(
+                out,
+                "{} states",
+                crate::report::grouped(states.states.load(Ordering::Relaxed))
+            );
+        },
+    ));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
 /// Every violated property of every run, executed again and written.
 fn write_traces(directory: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
-    let failure = |error| Failure::Output { what: directory.display().to_string(), error };
+    let failure = |error| Failure::Output {
+        what: directory.display().to_string(),
+        error,
+    };
     std::fs::create_dir_all(directory).map_err(failure)?;
     for outcome in outcomes {
-        let Some(packed) = &outcome.packed else { continue };
+        let Some(packed) = &outcome.packed else {
+            continue;
+        };
         for (property, ..) in &outcome.verdicts {
-            let Some(violation) = packed.report.violation(*property) else { continue };
+            let Some(violation) = packed.report.violation(*property) else {
+                continue;
+            };
             let name = &outcome.run.name;
             let trace = trace::build(&packed.question, &packed.system, violation, Some(name))
-                .ok_or_else(|| Failure::Internal(format!("{name}: the violation can not be executed again")))?;
+                .ok_or_else(|| {
+                    Failure::Internal(format!("{name}: the violation can not be executed again"))
+                })?;
             use seamcheck_model::closed_enum::ClosedEnum;
             let file = format!("{}.{}.json", name.replace('/', "."), property.key());
             output::write(&directory.join(file), &trace.to_json())?;

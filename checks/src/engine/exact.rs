@@ -78,7 +78,13 @@ impl<'a, const W: usize> Search<'a, W> {
         let mut key = [0; W];
         let scenario = &self.system.scenario;
         let sort = self.system.reductions.sort_vcpus;
-        pack::pack(state, scenario.vcpus, self.system.threads.len(), sort, &mut key);
+        pack::pack(
+            state,
+            scenario.vcpus,
+            self.system.threads.len(),
+            sort,
+            &mut key,
+        );
         key
     }
 
@@ -94,7 +100,9 @@ impl<'a, const W: usize> Search<'a, W> {
             |index| keys[*index as usize] == key,
             |index| hash(&keys[*index as usize]),
         );
-        let Entry::Vacant(vacant) = entry else { return false };
+        let Entry::Vacant(vacant) = entry else {
+            return false;
+        };
         vacant.insert(self.keys.len() as u32);
         self.keys.push(key);
         self.parents.push(parent);
@@ -115,15 +123,21 @@ impl<'a, const W: usize> Search<'a, W> {
             if self.is_done(until) {
                 break;
             }
-            if next.is_multiple_of(PROGRESS_EVERY) {
-                watch.states.store(self.keys.len() as u64, Ordering::Relaxed);
+            if self.keys.len() as u64 > limits.states.min(u64::from(u32::MAX - 1)) {
+                cut = Some(Cut::States);
+            } else if next.is_multiple_of(PROGRESS_EVERY) {
+                watch
+                    .states
+                    .store(self.keys.len() as u64, Ordering::Relaxed);
                 cut = self.over(limits, clock, watch);
-                if cut.is_some() {
-                    break;
-                }
+            }
+            if cut.is_some() {
+                break;
             }
         }
-        watch.states.store(self.keys.len() as u64, Ordering::Relaxed);
+        watch
+            .states
+            .store(self.keys.len() as u64, Ordering::Relaxed);
         let expanded_all = next == self.keys.len() && cut.is_none();
         if cut.is_none() && self.overflowed {
             cut = Some(Cut::StoreBuffer);
@@ -134,7 +148,11 @@ impl<'a, const W: usize> Search<'a, W> {
             depth,
             complete: expanded_all && cut.is_none(),
             cut,
-            violations: self.violations.iter().map(|found| self.violation(found)).collect(),
+            violations: self
+                .violations
+                .iter()
+                .map(|found| self.violation(found))
+                .collect(),
             elapsed: clock.elapsed(),
             bytes: self.bytes(),
             key_bytes: size_of::<[u64; W]>(),
@@ -158,7 +176,7 @@ impl<'a, const W: usize> Search<'a, W> {
     fn observe(&mut self, index: u32, before: &State, event: &Event, after: &State) {
         let observations = &self.system.observations;
         let mut witnessed = false;
-        for step in &event.trail {
+        for step in event.trail.iter() {
             let step = usize::from(step.0);
             self.fired[step] += 1;
             witnessed |= observations.shows[step].is_some() || observations.busy[step].is_some();
@@ -186,8 +204,6 @@ impl<'a, const W: usize> Search<'a, W> {
     fn over(&self, limits: Limits, clock: Clock, watch: &Watch) -> Option<Cut> {
         if watch.is_stopped() {
             Some(Cut::Interrupted)
-        } else if self.keys.len() as u64 >= limits.states.min(u64::from(u32::MAX - 1)) {
-            Some(Cut::States)
         } else if self.bytes() >= limits.memory {
             Some(Cut::Memory)
         } else if clock.elapsed() >= limits.time {
@@ -199,7 +215,8 @@ impl<'a, const W: usize> Search<'a, W> {
 
     /// What the tables take, including room they have grown for.
     fn bytes(&self) -> u64 {
-        let keys = self.keys.capacity() * size_of::<[u64; W]>() + self.parents.capacity() * size_of::<u32>();
+        let keys = self.keys.capacity() * size_of::<[u64; W]>()
+            + self.parents.capacity() * size_of::<u32>();
         (keys + self.table.allocation_size()) as u64
     }
 
@@ -211,6 +228,10 @@ impl<'a, const W: usize> Search<'a, W> {
             path.push(self.keys[index as usize].to_vec());
         }
         path.reverse();
-        Violation { property: *property, path, last: event.clone() }
+        Violation {
+            property: *property,
+            path,
+            last: event.clone(),
+        }
     }
 }

@@ -21,7 +21,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { states: u64::from(u32::MAX - 1), memory: 4 << 30, time: Duration::from_secs(600) }
+        Self {
+            states: u64::from(u32::MAX - 1),
+            memory: 4 << 30,
+            time: Duration::from_secs(600),
+        }
     }
 }
 
@@ -121,7 +125,9 @@ impl Report {
     /// The violation of a property, if one was found.
     #[must_use]
     pub fn violation(&self, property: Property) -> Option<&Violation> {
-        self.violations.iter().find(|violation| violation.property == property)
+        self.violations
+            .iter()
+            .find(|violation| violation.property == property)
     }
 }
 

@@ -42,7 +42,10 @@ impl<const W: usize> Model for Packed<W> {
     type Action = Node<W>;
 
     fn init_states(&self) -> Vec<Self::State> {
-        vec![Node { key: self.key(&self.system.initial()), broken: false }]
+        vec![Node {
+            key: self.key(&self.system.initial()),
+            broken: false,
+        }]
     }
 
     fn actions(&self, node: &Self::State, actions: &mut Vec<Self::Action>) {
@@ -53,7 +56,10 @@ impl<const W: usize> Model for Packed<W> {
         let before = pack::unpack(&node.key, scenario.vcpus, self.system.threads.len());
         self.system.successors(&before, |event, after| {
             let broken = self.system.broken(&before, &event, &after) & self.claim.bit() != 0;
-            actions.push(Node { key: self.key(&after), broken });
+            actions.push(Node {
+                key: self.key(&after),
+                broken,
+            });
         });
     }
 
@@ -70,7 +76,13 @@ impl<const W: usize> Packed<W> {
     fn key(&self, state: &seamcheck_model::system::State) -> [u64; W] {
         let mut key = [0; W];
         let sort = self.system.reductions.sort_vcpus;
-        pack::pack(state, self.system.scenario.vcpus, self.system.threads.len(), sort, &mut key);
+        pack::pack(
+            state,
+            self.system.scenario.vcpus,
+            self.system.threads.len(),
+            sort,
+            &mut key,
+        );
         key
     }
 }
@@ -91,10 +103,20 @@ pub fn search(system: &Arc<System>, claim: Claim) -> Opinion {
 
 fn run<const W: usize>(system: &Arc<System>, claim: Claim) -> Opinion {
     let clock = Clock::start();
-    let model = Packed::<W> { system: Arc::clone(system), claim };
+    let model = Packed::<W> {
+        system: Arc::clone(system),
+        claim,
+    };
     let checker = model.checker().threads(1).spawn_bfs().join();
     let states = checker.unique_state_count() as u64;
-    let violated_after = checker.discovery("claim").map(|path| path.into_actions().len() as u64);
+    let violated_after = checker
+        .discovery("claim")
+        .map(|path| path.into_actions().len() as u64);
     let collision = (states as f64).powi(2) / 2f64.powi(65);
-    Opinion { states, violated_after, collision, elapsed: clock.elapsed() }
+    Opinion {
+        states,
+        violated_after,
+        collision,
+        elapsed: clock.elapsed(),
+    }
 }

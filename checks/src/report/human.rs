@@ -44,23 +44,41 @@ fn first_of_check(outcomes: &[Outcome], index: usize) -> bool {
 
 /// The verdict of the check's subject, its scope, the locks, the assumptions, the search.
 fn at_length(out: &mut String, outcome: &Outcome) {
-    let Some((property, expected, found)) = outcome.verdicts.first() else { return };
-    let _ = writeln!(out, "\n  {} {}", verdict(*found, expected.is_met_by(*found)), bold(&outcome.run.name));
+    let Some((property, expected, found)) = outcome.verdicts.first() else {
+        return;
+    };
+    let _ = writeln!(
+        out,
+        "\n  {} {}",
+        verdict(*found, expected.is_met_by(*found)),
+        bold(&outcome.run.name)
+    );
     let mut line = |head: &str, text: &str| wrapped(out, head, text);
     line("property", property.key());
     line("scope", &scope(outcome));
     for word in ["holds", "violated", "vacuous", "unknown"] {
-        let same = outcome.verdicts[1..].iter().filter(|(.., found)| found.word() == word);
+        let same = outcome.verdicts[1..]
+            .iter()
+            .filter(|(.., found)| found.word() == word);
         let names: Vec<&str> = same.map(|(property, ..)| property.key()).collect();
         if !names.is_empty() {
             line(&format!("also {word}"), &names.join(", "));
         }
     }
-    let Some(packed) = &outcome.packed else { return };
+    let Some(packed) = &outcome.packed else {
+        return;
+    };
     let (resources, pairs) = conflicts(&packed.system);
     let names: Vec<&str> = resources.iter().map(|resource| resource.key()).collect();
-    let seen = if matches!(found, Verdict::Holds) { ", each of them seen BUSY" } else { "" };
-    line("in conflict", &format!("{} ({pairs} pairs of leaves{seen})", names.join(", ")));
+    let seen = if matches!(found, Verdict::Holds) {
+        ", each of them seen BUSY"
+    } else {
+        ""
+    };
+    line(
+        "in conflict",
+        &format!("{} ({pairs} pairs of leaves{seen})", names.join(", ")),
+    );
     for assumption in assumptions(packed) {
         line("assumes", &assumption);
     }
@@ -74,7 +92,9 @@ fn at_length(out: &mut String, outcome: &Outcome) {
 
 /// The lines of the programs and of the module that never ran.
 fn silent(out: &mut String, outcome: &Outcome) {
-    let Some(packed) = &outcome.packed else { return };
+    let Some(packed) = &outcome.packed else {
+        return;
+    };
     for step in super::never_fired(packed) {
         wrapped(out, "never ran", &step);
     }
@@ -110,7 +130,11 @@ fn explored(packed: &Packed) -> String {
             Some(length) => format!("the same shortest violation ({length})"),
             None => "the same states".to_owned(),
         };
-        let _ = write!(text, "; stateright: {said}, fingerprint collision < {:.0e}", opinion.collision.max(1e-12));
+        let _ = write!(
+            text,
+            "; stateright: {said}, fingerprint collision < {:.0e}",
+            opinion.collision.max(1e-12)
+        );
     }
     text
 }
@@ -118,31 +142,52 @@ fn explored(packed: &Packed) -> String {
 /// One check, its memory models side by side.
 fn row(out: &mut String, from: &[Outcome]) {
     let check = &from[0].run.check;
-    let runs: Vec<&Outcome> = from.iter().take_while(|outcome| outcome.run.check == *check).collect();
+    let runs: Vec<&Outcome> = from
+        .iter()
+        .take_while(|outcome| outcome.run.check == *check)
+        .collect();
     let _ = write!(out, "  {check:<26}");
-    let is_weak = runs.iter().any(|outcome| outcome.run.name.ends_with("/weak"));
+    let is_weak = runs
+        .iter()
+        .any(|outcome| outcome.run.name.ends_with("/weak"));
     for memory in if is_weak { ["weak", ""] } else { ["sc", "tso"] } {
-        let cell = runs.iter().find(|outcome| outcome.run.name.ends_with(&format!("/{memory}")));
+        let cell = runs
+            .iter()
+            .find(|outcome| outcome.run.name.ends_with(&format!("/{memory}")));
         match cell.and_then(|outcome| outcome.verdicts.first()) {
             Some((_, expected, found)) => {
-                let _ = write!(out, " {memory:>4} {}", verdict(*found, expected.is_met_by(*found)));
+                let _ = write!(
+                    out,
+                    " {memory:>4} {}",
+                    verdict(*found, expected.is_met_by(*found))
+                );
             }
             None => {
                 let _ = write!(out, " {:<18}", "");
             }
         }
     }
-    let property = from[0].verdicts.first().map_or("", |(property, ..)| property.key());
+    let property = from[0]
+        .verdicts
+        .first()
+        .map_or("", |(property, ..)| property.key());
     let states: Vec<String> = runs.iter().filter_map(|outcome| size(outcome)).collect();
     let _ = writeln!(out, " {property:<20} {}", states.join(" / "));
     wrapped_at(out, 6, &from[0].run.about);
     let last = runs.last().copied().unwrap_or(&from[0]);
     let others = last.verdicts.iter().skip(1);
-    let (hold, do_not): (Vec<_>, Vec<_>) = others.partition(|(.., found)| matches!(found, Verdict::Holds));
-    let mut also: Vec<String> = do_not.iter().map(|(property, _, found)| format!("{} {found}", property.key())).collect();
+    let (hold, do_not): (Vec<_>, Vec<_>) =
+        others.partition(|(.., found)| matches!(found, Verdict::Holds));
+    let mut also: Vec<String> = do_not
+        .iter()
+        .map(|(property, _, found)| format!("{} {found}", property.key()))
+        .collect();
     match hold.len() {
         0 => {}
-        1..3 => also.extend(hold.iter().map(|(property, ..)| format!("{} holds", property.key()))),
+        1..3 => also.extend(
+            hold.iter()
+                .map(|(property, ..)| format!("{} holds", property.key())),
+        ),
         more => also.push(format!("{more} more properties hold")),
     }
     if !also.is_empty() {
@@ -152,12 +197,23 @@ fn row(out: &mut String, from: &[Outcome]) {
 
 /// States, or executions.
 fn size(outcome: &Outcome) -> Option<String> {
-    let packed = outcome.packed.as_ref().map(|packed| format!("{} states", grouped(packed.report.states)));
-    packed.or_else(|| outcome.form.as_ref().map(|form| format!("{} {}", grouped(form.states), form.unit)))
+    let packed = outcome
+        .packed
+        .as_ref()
+        .map(|packed| format!("{} states", grouped(packed.report.states)));
+    packed.or_else(|| {
+        outcome
+            .form
+            .as_ref()
+            .map(|form| format!("{} {}", grouped(form.states), form.unit))
+    })
 }
 
 fn differences(out: &mut String, outcomes: &[Outcome]) {
-    let wrong: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).collect();
+    let wrong: Vec<&Outcome> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.differences.is_empty())
+        .collect();
     if wrong.is_empty() {
         return;
     }
@@ -172,10 +228,21 @@ fn differences(out: &mut String, outcomes: &[Outcome]) {
 /// The last line.
 #[must_use]
 pub fn totals(outcomes: &[Outcome], planned: usize, seconds: f64) -> String {
-    let met = outcomes.iter().filter(|outcome| outcome.differences.is_empty()).count();
-    let states: u64 = outcomes.iter().filter_map(|outcome| outcome.packed.as_ref()).map(|packed| packed.report.states).sum();
+    let met = outcomes
+        .iter()
+        .filter(|outcome| outcome.differences.is_empty())
+        .count();
+    let states: u64 = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.packed.as_ref())
+        .map(|packed| packed.report.states)
+        .sum();
     let missing = planned - outcomes.len();
-    let partial = if missing > 0 { format!(", {missing} not run (interrupted)") } else { String::new() };
+    let partial = if missing > 0 {
+        format!(", {missing} not run (interrupted)")
+    } else {
+        String::new()
+    };
     format!(
         "{} runs, {met} as expected, {} not{partial}; {} states in {seconds:.1} s",
         outcomes.len(),
@@ -196,7 +263,14 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
         if let Verdict::Unknown(cut) = found {
             line("because", cut.text());
         }
-        for witness in crate::verdict::missing_witnesses(&packed.system, &packed.report, *property) {
+        if !crate::verdict::has_happened(&packed.system, &packed.report, *property) {
+            line(
+                "because",
+                "nothing that the property is about ever happened",
+            );
+        }
+        for witness in crate::verdict::missing_witnesses(&packed.system, &packed.report, *property)
+        {
             if matches!(found, Verdict::Vacuous) {
                 line("not seen", &witness.text(&packed.system));
             }
@@ -213,7 +287,11 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
 fn wrapped(out: &mut String, head: &str, text: &str) {
     let mut first = true;
     for line in wrap(text, 64) {
-        let _ = writeln!(out, "            {:<13} {line}", if first { head } else { "" });
+        let _ = writeln!(
+            out,
+            "            {:<13} {line}",
+            if first { head } else { "" }
+        );
         first = false;
     }
 }
@@ -228,7 +306,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let last = lines.len() - 1;
-        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width {
+        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width
+        {
             lines.push(word.to_owned());
         } else {
             if !lines[last].is_empty() {
@@ -261,4 +340,3 @@ fn verdict(found: Verdict, expected: bool) -> String {
     };
     format!("{style}{mark}{text:<12}{style:#}")
 }
-

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::runner::Outcome;
 use crate::scenario_text;
 use crate::suite::Run;
-use crate::verdict::{Verdict, missing_witnesses};
+use crate::verdict::{Verdict, has_happened, missing_witnesses};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
 use serde::Serialize;
@@ -97,8 +97,16 @@ struct StaterightText {
 /// A report of outcomes; `asked` for an answer, where the suite expects nothing.
 #[must_use]
 pub fn report(outcomes: &[Outcome], exit: Exit, asked: bool) -> Report {
-    let runs = outcomes.iter().map(|outcome| run_report(outcome, asked)).collect();
-    Report { format: FORMAT, tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")), exit: exit as u8, runs }
+    let runs = outcomes
+        .iter()
+        .map(|outcome| run_report(outcome, asked))
+        .collect();
+    Report {
+        format: FORMAT,
+        tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")),
+        exit: exit as u8,
+        runs,
+    }
 }
 
 /// A list of runs, nothing searched.
@@ -122,7 +130,12 @@ pub fn list(runs: &[Run]) -> Report {
             ..head(run)
         })
         .collect();
-    Report { format: FORMAT, tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")), exit: 0, runs }
+    Report {
+        format: FORMAT,
+        tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")),
+        exit: 0,
+        runs,
+    }
 }
 
 fn head(run: &Run) -> RunReport {
@@ -153,32 +166,61 @@ fn head(run: &Run) -> RunReport {
 
 fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
     let not_seen = |property: Property, found: Verdict| match &outcome.packed {
-        Some(packed) if matches!(found, Verdict::Vacuous) => missing_witnesses(&packed.system, &packed.report, property)
-            .into_iter()
-            .map(|witness| witness.text(&packed.system))
-            .collect(),
+        Some(packed) if matches!(found, Verdict::Vacuous) => {
+            missing_witnesses(&packed.system, &packed.report, property)
+                .into_iter()
+                .map(|witness| witness.text(&packed.system))
+                .collect()
+        }
         _ => Vec::new(),
     };
-    let verdicts = outcome.verdicts.iter().map(|(property, expected, found)| PropertyVerdict {
-        property: property.key(),
-        expected: (!asked).then(|| expected.to_string()),
-        verdict: Some(found.word()),
-        length: if let Verdict::Violated(length) = found { Some(*length) } else { None },
-        because: if let Verdict::Unknown(cut) = found { Some(cut.text()) } else { None },
-        not_seen: not_seen(*property, *found),
-    });
+    let verdicts = outcome
+        .verdicts
+        .iter()
+        .map(|(property, expected, found)| PropertyVerdict {
+            property: property.key(),
+            expected: (!asked).then(|| expected.to_string()),
+            verdict: Some(found.word()),
+            length: if let Verdict::Violated(length) = found {
+                Some(*length)
+            } else {
+                None
+            },
+            because: because(outcome, *property, *found),
+            not_seen: not_seen(*property, *found),
+        });
     RunReport {
         verdicts: verdicts.collect(),
         search: search(outcome),
-        stateright: outcome.packed.as_ref().and_then(|packed| packed.stateright).map(|opinion| StaterightText {
-            states: opinion.states,
-            violated_after: opinion.violated_after,
-            fingerprint_collision_below: opinion.collision,
-            seconds: opinion.elapsed.as_secs_f64(),
-        }),
+        stateright: outcome
+            .packed
+            .as_ref()
+            .and_then(|packed| packed.stateright)
+            .map(|opinion| StaterightText {
+                states: opinion.states,
+                violated_after: opinion.violated_after,
+                fingerprint_collision_below: opinion.collision,
+                seconds: opinion.elapsed.as_secs_f64(),
+            }),
         assumptions: outcome.packed.as_ref().map(assumptions).unwrap_or_default(),
-        differences: outcome.differences.iter().map(ToString::to_string).collect(),
+        differences: outcome
+            .differences
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         ..head(&outcome.run)
+    }
+}
+
+fn because(outcome: &Outcome, property: Property, found: Verdict) -> Option<&'static str> {
+    match (found, &outcome.packed) {
+        (Verdict::Unknown(cut), _) => Some(cut.text()),
+        (Verdict::Vacuous, Some(packed))
+            if !has_happened(&packed.system, &packed.report, property) =>
+        {
+            Some("nothing that the property is about ever happened")
+        }
+        _ => None,
     }
 }
 

@@ -14,8 +14,14 @@ use seamcheck_model::system::labels::{OUTCOMES, Part};
 #[must_use]
 pub fn never_fired(packed: &Packed) -> Vec<String> {
     let (system, fired) = (&packed.system, &packed.report.fired);
-    let silent = |first: usize| fired[first..first + usize::from(OUTCOMES)].iter().all(|count| *count == 0);
-    let steps = system.possible_steps().filter(|step| silent(usize::from(step.0)));
+    let silent = |first: usize| {
+        fired[first..first + usize::from(OUTCOMES)]
+            .iter()
+            .all(|count| *count == 0)
+    };
+    let steps = system
+        .possible_steps()
+        .filter(|step| silent(usize::from(step.0)));
     steps
         .map(|step| {
             let text = system.text(step);
@@ -29,15 +35,31 @@ pub fn never_fired(packed: &Packed) -> Vec<String> {
 pub fn reductions(system: &System) -> Vec<String> {
     let on = system.reductions;
     let uncontended = system.code.ops.iter().filter(|op| op.uncontended).count();
-    let shared: Vec<String> = system.shared_shapes.iter().map(|(left, kept)| format!("{left} as {kept}")).collect();
+    let shared: Vec<String> = system
+        .shared_shapes
+        .iter()
+        .map(|(left, kept)| format!("{left} as {kept}"))
+        .collect();
     let all = [
-        (on.merge_uncontended, format!("R1 uncontended acquisitions merged ({uncontended} steps)")),
+        (
+            on.merge_uncontended,
+            format!("R1 uncontended acquisitions merged ({uncontended} steps)"),
+        ),
         (on.fuse_local, "R2 local steps fused".to_owned()),
         (on.forget_dead, "R3 dead fields reset".to_owned()),
-        (on.share_equal && !shared.is_empty(), format!("R4 equal shapes shared ({})", shared.join(", "))),
-        (on.sort_vcpus && system.scenario.vcpus > 1, "R5 vCPUs sorted".to_owned()),
+        (
+            on.share_equal && !shared.is_empty(),
+            format!("R4 equal shapes shared ({})", shared.join(", ")),
+        ),
+        (
+            on.sort_vcpus && system.scenario.vcpus > 1,
+            "R5 vCPUs sorted".to_owned(),
+        ),
     ];
-    all.into_iter().filter(|(on, _)| *on).map(|(_, text)| text).collect()
+    all.into_iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, text)| text)
+        .collect()
 }
 
 /// The locks on which configured agents can collide, with the number of pairs of leaves.
@@ -63,19 +85,31 @@ pub fn conflicts(system: &System) -> (Vec<Resource>, usize) {
 pub fn assumptions(packed: &Packed) -> Vec<String> {
     let system = &packed.system;
     let mut all = Vec::new();
-    let alone: Vec<String> = unopposed(system).iter().map(|(lock, mode)| format!("{} {}", lock.key(), opponent(*mode))).collect();
+    let alone: Vec<String> = unopposed(system)
+        .iter()
+        .map(|(lock, mode)| format!("{} {}", lock.key(), opponent(*mode)))
+        .collect();
     if !alone.is_empty() {
         all.push(format!("nobody else takes {} meanwhile", alone.join(", ")));
     }
     let table = &packed.question.table;
     let used = |key: &str| system.code.leaves.iter().any(|leaf| leaf.key == key);
-    let assumed = table.leaves.iter().filter(|leaf| leaf.evidence == Evidence::Assumed && used(&leaf.key()));
+    let assumed = table
+        .leaves
+        .iter()
+        .filter(|leaf| leaf.evidence == Evidence::Assumed && used(&leaf.key()));
     let rows: Vec<String> = assumed.map(seamcheck_model::table::Leaf::key).collect();
     if !rows.is_empty() {
-        all.push(format!("rows of {} that nobody has read: {}", table.name, rows.join(", ")));
+        all.push(format!(
+            "rows of {} that nobody has read: {}",
+            table.name,
+            rows.join(", ")
+        ));
     }
     let profile = &packed.question.profile;
-    let paths = profile.paths.iter().filter(|path| path.evidence == Evidence::Assumed && system.scenario.threads.contains(&path.name));
+    let paths = profile.paths.iter().filter(|path| {
+        path.evidence == Evidence::Assumed && system.scenario.threads.contains(&path.name)
+    });
     all.extend(paths.map(|path| format!("the code path {} as the profile guesses it", path.name)));
     all
 }
@@ -91,9 +125,16 @@ const fn opponent(mode: Mode) -> &'static str {
 /// The zapper's acquisitions that no configured agent can make fail.
 fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
     let mut all: Vec<(Resource, Mode)> = Vec::new();
-    for user in system.users().iter().filter(|user| user.part == Part::Zapper) {
+    for user in system
+        .users()
+        .iter()
+        .filter(|user| user.part == Part::Zapper)
+    {
         for (resource, mode) in &user.acquisitions {
-            let opposed = system.users().iter().any(|rival| system.can_fail(user, rival, *resource, *mode));
+            let opposed = system
+                .users()
+                .iter()
+                .any(|rival| system.can_fail(user, rival, *resource, *mode));
             if !opposed && !all.contains(&(*resource, *mode)) {
                 all.push((*resource, *mode));
             }
@@ -125,8 +166,17 @@ pub fn scope(outcome: &Outcome) -> String {
     if !scenario.finalized {
         parts.push("before TDH.MR.FINALIZE".into());
     }
-    parts.extend(scenario.threads.iter().map(|thread| format!("beside {thread}")));
-    parts.extend(run.set.iter().map(|(name, value)| format!("{name}={value}")));
+    parts.extend(
+        scenario
+            .threads
+            .iter()
+            .map(|thread| format!("beside {thread}")),
+    );
+    parts.extend(
+        run.set
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
     parts.join(", ")
 }
 

@@ -1,12 +1,12 @@
 //! States and steps in words.
 
+use super::fields::{changes, locks};
 use super::replay::{self, Single};
 use crate::engine::Violation;
 use crate::question::Question;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
-use seamcheck_model::resource::{Mode, Resource};
 use seamcheck_model::scenario::Memory;
 use seamcheck_model::status::StatusWord;
 use seamcheck_model::system::labels::Part;
@@ -15,11 +15,15 @@ use seamcheck_model::system::state::Control;
 use seamcheck_model::system::{Agent, State, StepText, System};
 use seamcheck_traces::schema as trace;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 /// The trace of a violation; `None` when it can not be executed again.
 #[must_use]
-pub fn build(question: &Question, system: &System, violation: &Violation, check: Option<&str>) -> Option<trace::Trace> {
+pub fn build(
+    question: &Question,
+    system: &System,
+    violation: &Violation,
+    check: Option<&str>,
+) -> Option<trace::Trace> {
     let singles = replay::singles(system, violation)?;
     let single = replay::single_stepping(system);
     let steps: Vec<trace::Step> = singles.iter().map(|step| render(&single, step)).collect();
@@ -42,7 +46,12 @@ pub fn question_of(question: &Question, property: Property) -> trace::Question {
         name: source.name.clone(),
         toml: (!source.is_builtin).then(|| source.text.clone()),
     };
-    let decisions = Decisions::NAMES.iter().map(|name| ((*name).to_owned(), question.decisions.get(name).unwrap_or_default().to_owned()));
+    let decisions = Decisions::NAMES.iter().map(|name| {
+        (
+            (*name).to_owned(),
+            question.decisions.get(name).unwrap_or_default().to_owned(),
+        )
+    });
     trace::Question {
         module: source(&question.module),
         kernel: source(&question.kernel),
@@ -59,13 +68,32 @@ pub fn question_of(question: &Question, property: Property) -> trace::Question {
 #[must_use]
 pub fn agents(system: &System) -> Vec<trace::Agent> {
     let agent = |id: String, name: String, kind| trace::Agent { id, name, kind };
-    let mut all = vec![agent("zapper".into(), "zapper".into(), trace::AgentKind::Zapper)];
+    let mut all = vec![agent(
+        "zapper".into(),
+        "zapper".into(),
+        trace::AgentKind::Zapper,
+    )];
     all.extend((0..system.scenario.vcpus).map(|index| {
-        agent(format!("vcpu{index}"), format!("vCPU {index}"), trace::AgentKind::Vcpu)
+        agent(
+            format!("vcpu{index}"),
+            format!("vCPU {index}"),
+            trace::AgentKind::Vcpu,
+        )
     }));
-    all.extend(system.scenario.threads.iter().enumerate().map(|(index, name)| {
-        agent(format!("ioctl{index}"), name.clone(), trace::AgentKind::Ioctl)
-    }));
+    all.extend(
+        system
+            .scenario
+            .threads
+            .iter()
+            .enumerate()
+            .map(|(index, name)| {
+                agent(
+                    format!("ioctl{index}"),
+                    name.clone(),
+                    trace::AgentKind::Ioctl,
+                )
+            }),
+    );
     all
 }
 
@@ -89,7 +117,10 @@ pub fn render(single: &System, step: &Single) -> trace::Step {
     trace::Step {
         agent: agent_id(step.event.agent),
         name: name(&text, step.event.target),
-        anchor: trace::Anchor { function: text.anchor.function, file: text.anchor.file },
+        anchor: trace::Anchor {
+            function: text.anchor.function,
+            file: text.anchor.file,
+        },
         fused: step.fused,
         detail: single.is_detail(first),
         seamcall: call_edge(step),
@@ -109,13 +140,20 @@ fn name(text: &StepText, target: Option<u8>) -> String {
     if text.outcome.is_empty() {
         return format!("{}{about}", text.name);
     }
-    let colon = if text.name.ends_with('?') || target.is_some() { "" } else { ":" };
+    let colon = if text.name.ends_with('?') || target.is_some() {
+        ""
+    } else {
+        ":"
+    };
     format!("{}{about}{colon} {}", text.name, text.outcome)
 }
 
 /// Where a thread of KVM's enters the module and leaves it again.
 fn call_edge(step: &Single) -> Option<trace::CallEdge> {
-    let (before, after) = (control(&step.before, step.event.agent).op, control(&step.after, step.event.agent).op);
+    let (before, after) = (
+        control(&step.before, step.event.agent).op,
+        control(&step.after, step.event.agent).op,
+    );
     match (before, after) {
         (0, 1..) => Some(trace::CallEdge::Called),
         (1.., 0) => Some(trace::CallEdge::Returned),
@@ -133,91 +171,19 @@ fn control(state: &State, agent: Agent) -> Control {
 
 /// The status a step is about: what a call returns, or what a failing step has just set.
 fn status_of(single: &System, step: &Single) -> Option<StatusWord> {
-    let (before, after) = (control(&step.before, step.event.agent), control(&step.after, step.event.agent));
+    let (before, after) = (
+        control(&step.before, step.event.agent),
+        control(&step.after, step.event.agent),
+    );
     let is_environment = single.labels.parts(step.event.trail[0]).0 == Part::Environment;
     if is_environment || before.op == 0 {
         return None;
     }
     let failed = after.status != 0 && after.status != before.status;
     let returns = step.event.trail.len() > 1;
-    (failed || returns).then(|| single.code.statuses[usize::from(if failed { after.status } else { before.status })])
-}
-
-/// Every lock held in a state.
-#[must_use]
-pub fn locks(system: &System, state: &State) -> Vec<trace::Held> {
-    let mut all = Vec::new();
-    let mut add = |agent: Agent, control: Control, held: seamcheck_model::module::Held, line: &seamcheck_model::kvm::Line| {
-        for (lock, mode) in line.held.iter() {
-            let by = line.anchor.function.clone();
-            all.push(trace::Held { lock: lock.key().into(), mode: mode.key().into(), agent: agent_id(agent), by });
-        }
-        for resource in Resource::ALL.iter().copied().filter(|resource| held.has(*resource)) {
-            let leaf = system.leaf_that_holds(control.op, resource);
-            let leaf = &system.code.leaves[usize::from(leaf.0)];
-            let mode = match (resource, held.is_shared(resource)) {
-                (Resource::SeptEntry, _) if leaf.is_tdcall => Mode::Guest,
-                (Resource::SeptEntry, _) => Mode::Host,
-                (_, true) => Mode::Shared,
-                (_, false) => Mode::Exclusive,
-            };
-            let lock = if resource.is_per_page() { format!("{} of page {}", resource.key(), control.page) } else { resource.key().into() };
-            all.push(trace::Held { lock, mode: mode.key().into(), agent: agent_id(agent), by: leaf.key.clone() });
-        }
-    };
-    let zapper = state.shared.zapper;
-    add(Agent::Zapper, zapper, system.held_by(zapper), &system.zap[usize::from(zapper.line)]);
-    for (index, vcpu) in state.vcpus[..system.scenario.vcpus].iter().enumerate() {
-        add(Agent::Vcpu(index as u8), vcpu.control, system.held_by_vcpu(vcpu), system.vcpu_line(vcpu));
-    }
-    for (index, program) in system.threads.iter().enumerate() {
-        let thread = state.shared.threads[index];
-        add(Agent::Thread(index as u8), thread, system.held_by(thread), &program[usize::from(thread.line)]);
-    }
-    all
-}
-
-/// The fields of a state that a reader may know, by name.
-fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    let shared = &state.shared;
-    all.insert("wait_for_sept_zap".into(), shared.flag.to_string());
-    all.insert("zapper.store_buffer".into(), buffered(shared.flag_stores, ["false", "true"]));
-    all.insert("kvm.vm_bugged".into(), shared.bugged.to_string());
-    for (index, page) in shared.pages[..system.scenario.pages].iter().enumerate() {
-        all.insert(format!("page{index}.entry"), page.entry.key().into());
-        all.insert(format!("page{index}.TDHP"), page.host_priority.to_string());
-        all.insert(format!("page{index}.BEPOCH"), page.bepoch.key().into());
-        all.insert(format!("page{index}.mirror_spte"), if page.mirror { "present" } else { "none" }.into());
-    }
-    for (index, vcpu) in state.vcpus[..system.scenario.vcpus].iter().enumerate() {
-        let mut put = |field: &str, value: String| all.insert(format!("vcpu{index}.{field}"), value);
-        put("mode", vcpu.mode.key().into());
-        put("store_buffer", buffered(vcpu.stores, ["OUTSIDE_GUEST_MODE", "IN_GUEST_MODE"]));
-        put("kick", vcpu.kick.key().into());
-        put("epoch", if system.held_by_vcpu(vcpu).counted { vcpu.epoch.key().into() } else { "-".into() });
-        put("zero_step", if vcpu.zero_step == 0 { "-".into() } else { format!("armed on page {}", vcpu.zero_step - 1) });
-        put("exit_reason", vcpu.exit.key().into());
-    }
-    all
-}
-
-fn buffered(mut stores: seamcheck_model::system::state::StoreBuffer, names: [&str; 2]) -> String {
-    let mut all = Vec::new();
-    while let Some((value, rest)) = stores.pop() {
-        all.push(names[usize::from(value)]);
-        stores = rest;
-    }
-    if all.is_empty() { "empty".into() } else { all.join(", ") }
-}
-
-fn changes(system: &System, before: &State, after: &State) -> Vec<trace::Change> {
-    let (from, to) = (fields(system, before), fields(system, after));
-    let pairs = from.into_iter().zip(to.into_values());
-    pairs
-        .filter(|((_, from), to)| from != to)
-        .map(|((field, from), to)| trace::Change { field, from, to })
-        .collect()
+    (failed || returns).then(|| {
+        single.code.statuses[usize::from(if failed { after.status } else { before.status })]
+    })
 }
 
 /// What the step asked about other vCPUs.
@@ -226,14 +192,23 @@ fn guards(single: &System, step: &Single) -> Vec<trace::Guard> {
     let mut asked = Vec::new();
     single.successors_asking(&step.before, &log, |event, _| {
         if asked.is_empty() && event == step.event {
-            asked = log.borrow().iter().rev().take_while(|entry| **entry != Asked::Agent).copied().collect();
+            asked = log
+                .borrow()
+                .iter()
+                .rev()
+                .take_while(|entry| **entry != Asked::Agent)
+                .copied()
+                .collect();
         }
     });
     let mut guards: Vec<trace::Guard> = asked
         .into_iter()
         .rev()
         .filter_map(|entry| match entry {
-            Asked::Question(predicate, value) => Some(trace::Guard { text: predicate.text(), value }),
+            Asked::Question(predicate, value) => Some(trace::Guard {
+                text: predicate.text(),
+                value,
+            }),
             Asked::Agent => None,
         })
         .collect();
@@ -248,7 +223,10 @@ fn alternatives(single: &System, step: &Single) -> (Vec<trace::Alternative>, Vec
     single.successors(&step.before, |event, _| {
         movers.push(event.agent);
         let text = single.text(event.trail[0]);
-        let alternative = trace::Alternative { agent: agent_id(event.agent), name: text.name };
+        let alternative = trace::Alternative {
+            agent: agent_id(event.agent),
+            name: text.name,
+        };
         if event != step.event && !enabled.contains(&alternative) {
             enabled.push(alternative);
         }
@@ -260,7 +238,11 @@ fn alternatives(single: &System, step: &Single) -> (Vec<trace::Alternative>, Vec
         .filter(|agent| !movers.contains(agent))
         .map(|agent| {
             let (name, because) = single.waits_for(&step.before, agent);
-            trace::Blocked { agent: agent_id(agent), name, because: because.into() }
+            trace::Blocked {
+                agent: agent_id(agent),
+                name,
+                because: because.into(),
+            }
         })
         .collect();
     (enabled, blocked)
@@ -274,9 +256,16 @@ fn conflict(single: &System, singles: &[Single]) -> Option<trace::Conflict> {
         (step.event.agent == last.event.agent).then_some((step, tried))
     })?;
     let page = control(&try_step.before, last.event.agent).page;
-    let name = if resource.is_per_page() { format!("{} of page {page}", resource.key()) } else { resource.key().into() };
+    let name = if resource.is_per_page() {
+        format!("{} of page {page}", resource.key())
+    } else {
+        resource.key().into()
+    };
     let wanted_by = agent_id(last.event.agent);
-    let held = locks(single, &try_step.before).into_iter().filter(|held| held.lock == name && held.agent != wanted_by).collect();
+    let held = locks(single, &try_step.before)
+        .into_iter()
+        .filter(|held| held.lock == name && held.agent != wanted_by)
+        .collect();
     Some(trace::Conflict {
         lock: name,
         wanted_by,
@@ -289,21 +278,38 @@ fn conflict(single: &System, singles: &[Single]) -> Option<trace::Conflict> {
 /// The verdict of single steps that end in a violation of `property`.
 #[must_use]
 pub fn verdict(single: &System, property: Property, singles: &[Single]) -> trace::Verdict {
-    let conflict = if property.is_about_status() { conflict(single, singles) } else { None };
+    let conflict = if property.is_about_status() {
+        conflict(single, singles)
+    } else {
+        None
+    };
     let returned = singles.iter().rev().find_map(|step| {
         let status = status_of(single, step)?;
-        let leaf = &single.code.leaves[usize::from(single.code.ops[usize::from(control(&step.before, step.event.agent).op)].leaf.0)].key;
-        (step.event.agent == singles.last()?.event.agent).then(|| format!("{leaf} returned {status} ({})", status.pretty()))
+        let leaf = &single.code.leaves[usize::from(
+            single.code.ops[usize::from(control(&step.before, step.event.agent).op)]
+                .leaf
+                .0,
+        )]
+        .key;
+        (step.event.agent == singles.last()?.event.agent)
+            .then(|| format!("{leaf} returned {status} ({})", status.pretty()))
     });
     let reason = match property {
-        Property::NoSecondBusy => format!("{}, and KVM has nothing left to try.", returned.unwrap_or_default()),
+        Property::NoSecondBusy => format!(
+            "{}, and KVM has nothing left to try.",
+            returned.unwrap_or_default()
+        ),
         Property::NoBugOn => match returned {
             Some(returned) => format!("KVM_BUG_ON fires: {returned}."),
             None => "KVM_BUG_ON fires.".into(),
         },
         _ => format!("The last step breaks it: {}.", property.about()),
     };
-    trace::Verdict { result: "violated".into(), reason, conflict }
+    trace::Verdict {
+        result: "violated".into(),
+        reason,
+        conflict,
+    }
 }
 
 /// `x86-TSO` or `sequential consistency`.

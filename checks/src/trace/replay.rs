@@ -23,8 +23,12 @@ pub struct Single {
 #[must_use]
 pub fn single_stepping(system: &System) -> System {
     let mut single = system.clone();
-    single.reductions =
-        Reductions { merge_uncontended: false, fuse_local: false, sort_vcpus: false, ..system.reductions };
+    single.reductions = Reductions {
+        merge_uncontended: false,
+        fuse_local: false,
+        sort_vcpus: false,
+        ..system.reductions
+    };
     single
 }
 
@@ -55,7 +59,13 @@ pub fn singles(system: &System, violation: &Violation) -> Option<Vec<Single>> {
 fn key_of(system: &System, state: &State) -> Vec<u64> {
     let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
     let mut key = vec![0; pack::words(vcpus, threads)];
-    pack::pack(state, vcpus, threads, system.reductions.sort_vcpus, &mut key);
+    pack::pack(
+        state,
+        vcpus,
+        threads,
+        system.reductions.sort_vcpus,
+        &mut key,
+    );
     key
 }
 
@@ -84,7 +94,15 @@ fn take_apart(
 ) -> Option<()> {
     let first = steps.len();
     let same = |state: &State| key_unsorted(system, state) == key_unsorted(system, after);
-    if !walk(single, before, event.agent, event, &event.trail, &same, steps) {
+    if !walk(
+        single,
+        before,
+        event.agent,
+        event,
+        &event.trail,
+        &same,
+        steps,
+    ) {
         return None;
     }
     for step in &mut steps[first + 1..] {
@@ -123,7 +141,12 @@ fn walk(
     });
     choices.into_iter().any(|(choice, after)| {
         let taken = choice.trail.len();
-        steps.push(Single { before: *state, event: choice, after, fused: false });
+        steps.push(Single {
+            before: *state,
+            event: choice,
+            after,
+            fused: false,
+        });
         let found = walk(single, &after, agent, event, &rest[taken..], done, steps);
         if !found {
             steps.pop();

@@ -20,7 +20,9 @@ pub enum VerifyError {
     #[error("unknown property `{0}`")]
     UnknownProperty(String),
     /// Something in its head is not what the model makes of it.
-    #[error("{0} is not what today's model says: the trace is from another version, or was changed")]
+    #[error(
+        "{0} is not what today's model says: the trace is from another version, or was changed"
+    )]
     Head(&'static str),
     /// A step that the model does not take there.
     #[error("step {number} ({agent}: {name}) is not a step of today's model at this point")]
@@ -54,10 +56,20 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
     }
     let single = single_stepping(&system);
     let mut singles: Vec<Single> = Vec::new();
-    if !follow(&single, &system.initial(), &given.steps, &mut singles, &mut 0) {
+    if !follow(
+        &single,
+        &system.initial(),
+        &given.steps,
+        &mut singles,
+        &mut 0,
+    ) {
         let number = singles.len().min(given.steps.len().saturating_sub(1));
         let step = &given.steps[number];
-        return Err(VerifyError::Step { number: number + 1, agent: step.agent.clone(), name: step.name.clone() });
+        return Err(VerifyError::Step {
+            number: number + 1,
+            agent: step.agent.clone(),
+            name: step.name.clone(),
+        });
     }
     let violated = singles.last().is_some_and(|last| {
         single.broken(&last.before, &last.event, &last.after) & property.bit() != 0
@@ -73,17 +85,32 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
 /// # Errors
 /// When it is not understood.
 pub fn question(given: &trace::Question) -> Result<Question, QuestionError> {
-    let source = |given: &trace::Source, find: fn(&str) -> Result<Source, QuestionError>| match &given.toml {
-        Some(text) => Ok(Source { name: given.name.clone(), text: text.clone(), is_builtin: false }),
-        None => find(&given.name),
+    let source = |given: &trace::Source, find: fn(&str) -> Result<Source, QuestionError>| {
+        match &given.toml {
+            Some(text) => Ok(Source {
+                name: given.name.clone(),
+                text: text.clone(),
+                is_builtin: false,
+            }),
+            None => find(&given.name),
+        }
     };
     let mut scenario = Scenario::default();
     for (name, value) in &given.scenario {
         scenario_text::set(&mut scenario, name, value)?;
     }
     scenario_text::set(&mut scenario, "memory", &given.memory)?;
-    let set = given.set.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    Question::new(source(&given.module, Source::module)?, source(&given.kernel, Source::kernel)?, set, scenario)
+    let set = given
+        .set
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    Question::new(
+        source(&given.module, Source::module)?,
+        source(&given.kernel, Source::kernel)?,
+        set,
+        scenario,
+    )
 }
 
 /// Depth first: a written step does not say which page a guest chose until that shows. `deepest`
@@ -95,11 +122,18 @@ fn follow(
     singles: &mut Vec<Single>,
     deepest: &mut usize,
 ) -> bool {
-    let Some((wanted, later)) = rest.split_first() else { return true };
+    let Some((wanted, later)) = rest.split_first() else {
+        return true;
+    };
     let mut choices = Vec::new();
     single.successors(state, |event, after| {
         if render::agent_id(event.agent) == wanted.agent {
-            choices.push(Single { before: *state, event, after, fused: wanted.fused });
+            choices.push(Single {
+                before: *state,
+                event,
+                after,
+                fused: wanted.fused,
+            });
         }
     });
     for choice in choices {

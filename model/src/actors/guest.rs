@@ -10,8 +10,11 @@ use super::{Agent, Id, Out};
 
 /// The loop. An EPT violation that finds progress clears the 0-step list, one that finds none may
 /// arm it; any other exit would leave it as it is, which an interrupt does already.
-const LOOP: [Instruction; 3] =
-    [Instruction::Accept, Instruction::Touch { arms: false }, Instruction::Touch { arms: true }];
+const LOOP: [Instruction; 3] = [
+    Instruction::Accept,
+    Instruction::Touch { arms: false },
+    Instruction::Touch { arms: true },
+];
 
 /// Where the guest's code is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

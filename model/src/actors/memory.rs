@@ -15,7 +15,10 @@ pub struct MemoryState {
 
 impl MemoryState {
     pub(super) fn new(vcpus: usize) -> Self {
-        Self { wait_for_sept_zap: 0, mode: vec![OUTSIDE_GUEST_MODE; vcpus] }
+        Self {
+            wait_for_sept_zap: 0,
+            mode: vec![OUTSIDE_GUEST_MODE; vcpus],
+        }
     }
 
     pub(super) fn on_msg(&mut self, src: Id, msg: Msg, o: &mut Out<Agent>) {
@@ -60,7 +63,11 @@ mod tests {
     fn a_cmpxchg_answers_the_old_value_whether_it_stores_or_not() {
         let mut memory = MemoryState::new(1);
         let location = Location::Mode(0);
-        let kick = Access::Cmpxchg { location, from: IN_GUEST_MODE, to: EXITING_GUEST_MODE };
+        let kick = Access::Cmpxchg {
+            location,
+            from: IN_GUEST_MODE,
+            to: EXITING_GUEST_MODE,
+        };
         assert_eq!(memory.access(kick), OUTSIDE_GUEST_MODE);
         assert_eq!(memory.access(Access::Load(location)), OUTSIDE_GUEST_MODE);
         memory.access(Access::Store(location, IN_GUEST_MODE));

@@ -51,7 +51,10 @@ const IMPLEMENTED: Implemented = &[
     ("flag_clear", &["after-retry", "before-retry"]),
     ("kick", &["request-wait", "request-no-wait", "none"]),
     ("kick_mode_read", &["locked-cmpxchg"]),
-    ("vcpu_flag_test", &["in-tdx-vcpu-run", "before-mode-store", "absent"]),
+    (
+        "vcpu_flag_test",
+        &["in-tdx-vcpu-run", "before-mode-store", "absent"],
+    ),
     ("vcpu_barrier", &["srcu-unlock"]),
     ("mode_outside", &["after-vp-enter"]),
     ("irq_disable", &["before-mode-store"]),
@@ -87,7 +90,9 @@ impl ActorClaim {
             .actor(Agent::Memory { vcpus: self.vcpus })
             .actor(Agent::Zapper(Zapper::new(&self.decisions, self.vcpus)));
         for index in 0..self.vcpus {
-            model = model.actor(Agent::Vcpu(Vcpu::new(&self.decisions, index))).actor(Agent::Guest);
+            model = model
+                .actor(Agent::Vcpu(Vcpu::new(&self.decisions, index)))
+                .actor(Agent::Guest);
         }
         Ok(properties(model))
     }
@@ -96,7 +101,9 @@ impl ActorClaim {
 /// The same system with one property only.
 #[must_use]
 pub fn only(mut model: ClaimModel, property: &str) -> ClaimModel {
-    model.properties.retain(|candidate| candidate.name == property);
+    model
+        .properties
+        .retain(|candidate| candidate.name == property);
     model
 }
 
@@ -118,11 +125,21 @@ fn properties(model: ClaimModel) -> ClaimModel {
                 _ => false,
             }
         })
-        .property(Sometimes, turned_back, |_, state| vcpus(state).any(VcpuState::is_turned_back))
-        .property(Sometimes, interrupted, |_, state| vcpus(state).any(VcpuState::is_interrupted))
-        .property(Sometimes, tree, |_, state| busy_on(state) == Some(Lock::Tree))
-        .property(Sometimes, epoch, |_, state| busy_on(state) == Some(Lock::Epoch))
-        .property(Sometimes, entry, |_, state| busy_on(state) == Some(Lock::Entry))
+        .property(Sometimes, turned_back, |_, state| {
+            vcpus(state).any(VcpuState::is_turned_back)
+        })
+        .property(Sometimes, interrupted, |_, state| {
+            vcpus(state).any(VcpuState::is_interrupted)
+        })
+        .property(Sometimes, tree, |_, state| {
+            busy_on(state) == Some(Lock::Tree)
+        })
+        .property(Sometimes, epoch, |_, state| {
+            busy_on(state) == Some(Lock::Epoch)
+        })
+        .property(Sometimes, entry, |_, state| {
+            busy_on(state) == Some(Lock::Entry)
+        })
 }
 
 fn zapper(state: &ActorModelState<Agent>) -> Option<&ZapperState> {
@@ -133,10 +150,13 @@ fn zapper(state: &ActorModelState<Agent>) -> Option<&ZapperState> {
 }
 
 fn vcpus(state: &ActorModelState<Agent>) -> impl Iterator<Item = &VcpuState> {
-    state.actor_states.iter().filter_map(|state| match &**state {
-        AgentState::Vcpu(vcpu) => Some(vcpu),
-        _ => None,
-    })
+    state
+        .actor_states
+        .iter()
+        .filter_map(|state| match &**state {
+            AgentState::Vcpu(vcpu) => Some(vcpu),
+            _ => None,
+        })
 }
 
 fn busy_on(state: &ActorModelState<Agent>) -> Option<Lock> {
@@ -192,7 +212,14 @@ impl Actor for Agent {
         }
     }
 
-    fn on_msg(&self, id: Id, state: &mut Cow<'_, AgentState>, src: Id, msg: Msg, o: &mut Out<Self>) {
+    fn on_msg(
+        &self,
+        id: Id,
+        state: &mut Cow<'_, AgentState>,
+        src: Id,
+        msg: Msg,
+        o: &mut Out<Self>,
+    ) {
         match (self, state.to_mut()) {
             (Self::Module { .. }, AgentState::Module(state)) => state.on_msg(src, msg, o),
             (Self::Memory { .. }, AgentState::Memory(state)) => state.on_msg(src, msg, o),
@@ -217,25 +244,40 @@ mod tests {
         if !decision.is_empty() {
             decisions.set(decision, value).unwrap();
         }
-        ActorClaim { vcpus: 1, decisions }
+        ActorClaim {
+            vcpus: 1,
+            decisions,
+        }
     }
 
     /// The number of states searched, and the length of the trace to `property`, if there is one.
     fn check(claim: ActorClaim, property: &str) -> (usize, Option<usize>) {
-        let checker = only(claim.model().unwrap(), property).checker().spawn_bfs().join();
+        let checker = only(claim.model().unwrap(), property)
+            .checker()
+            .spawn_bfs()
+            .join();
         let trace = checker.discovery(property_named(property));
-        (checker.unique_state_count(), trace.map(|path| path.into_actions().len()))
+        (
+            checker.unique_state_count(),
+            trace.map(|path| path.into_actions().len()),
+        )
     }
 
     fn property_named(name: &str) -> &'static str {
-        let mut names = WITNESSES.iter().chain(&[NO_SECOND_BUSY, NO_VCPU_IN_THE_PREVIOUS_EPOCH]);
+        let mut names = WITNESSES
+            .iter()
+            .chain(&[NO_SECOND_BUSY, NO_VCPU_IN_THE_PREVIOUS_EPOCH]);
         names.find(|candidate| **candidate == name).unwrap()
     }
 
     #[test]
     fn the_claim_holds_for_one_vcpu_as_merged() {
         for property in [NO_SECOND_BUSY, NO_VCPU_IN_THE_PREVIOUS_EPOCH] {
-            assert_eq!(check(claim("", ""), property), (ONE_VCPU_STATES, None), "{property}");
+            assert_eq!(
+                check(claim("", ""), property),
+                (ONE_VCPU_STATES, None),
+                "{property}"
+            );
         }
     }
 
@@ -265,6 +307,12 @@ mod tests {
     #[test]
     fn a_decision_the_actors_do_not_implement_is_refused() {
         let refused = claim("kick", "vcpu-kick").model().err();
-        assert_eq!(refused, Some(Unsupported { decision: "kick", value: "vcpu-kick" }));
+        assert_eq!(
+            refused,
+            Some(Unsupported {
+                decision: "kick",
+                value: "vcpu-kick"
+            })
+        );
     }
 }

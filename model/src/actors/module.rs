@@ -34,18 +34,30 @@ use Mode::{Exclusive, Shared};
 use Op::{Release, Try};
 
 /// tdh_mem_range_block.c
-const BLOCK: &[Op] =
-    &[Try(Tree, Exclusive), Try(Entry, Exclusive), Release(Entry, Exclusive), Release(Tree, Exclusive)];
+const BLOCK: &[Op] = &[
+    Try(Tree, Exclusive),
+    Try(Entry, Exclusive),
+    Release(Entry, Exclusive),
+    Release(Tree, Exclusive),
+];
 /// tdh_mem_track.c; the check and the increment are one step with the acquisition.
 const TRACK: &[Op] = &[Try(Epoch, Exclusive), Release(Epoch, Exclusive)];
 /// tdh_mem_page_remove.c
-const REMOVE: &[Op] =
-    &[Try(Tree, Shared), Try(Entry, Exclusive), Release(Entry, Exclusive), Release(Tree, Shared)];
+const REMOVE: &[Op] = &[
+    Try(Tree, Shared),
+    Try(Entry, Exclusive),
+    Release(Entry, Exclusive),
+    Release(Tree, Shared),
+];
 /// tdh_vp_enter.c, empty 0-step list; sampling the epoch is one step with the acquisition.
 const ENTER: &[Op] = &[Try(Epoch, Shared), Release(Epoch, Shared)];
 /// tdh_vp_enter.c, td_exit_stepping.c: with GPAs listed the tree is taken, exclusively up to 2.0.08.
-const ENTER_ARMED: &[Op] =
-    &[Try(Epoch, Shared), Release(Epoch, Shared), Try(Tree, Exclusive), Release(Tree, Exclusive)];
+const ENTER_ARMED: &[Op] = &[
+    Try(Epoch, Shared),
+    Release(Epoch, Shared),
+    Try(Tree, Exclusive),
+    Release(Tree, Exclusive),
+];
 /// tdg_mem_page_accept.c
 const ACCEPT: &[Op] = &[Try(Entry, Exclusive), Release(Entry, Exclusive)];
 
@@ -149,7 +161,16 @@ impl ModuleState {
         let reply = match msg {
             Msg::Call(leaf) => {
                 let armed = caller != ZAPPER_CALLS && self.tdvps[caller - 1].armed;
-                self.step(caller, Call { leaf, armed, at: 0, held: 0, failure: None })
+                self.step(
+                    caller,
+                    Call {
+                        leaf,
+                        armed,
+                        at: 0,
+                        held: 0,
+                        failure: None,
+                    },
+                )
             }
             Msg::Continue => match self.calls[caller].take() {
                 Some(call) => self.step(caller, call),
@@ -219,7 +240,12 @@ impl ModuleState {
         self.unless_all_given_back(caller, call, call.failure.unwrap_or(Status::Success))
     }
 
-    fn unless_all_given_back(&self, caller: usize, call: Call, status: Status) -> ControlFlow<Status, Call> {
+    fn unless_all_given_back(
+        &self,
+        caller: usize,
+        call: Call,
+        status: Status,
+    ) -> ControlFlow<Status, Call> {
         let counted = call.leaf == Leaf::VpEnter && self.tdvps[caller - 1].inside.is_some();
         if call.held != 0 || counted {
             return ControlFlow::Continue(call);
@@ -231,7 +257,11 @@ impl ModuleState {
     fn use_epoch(&mut self, caller: usize, leaf: Leaf) -> bool {
         match leaf {
             Leaf::VpEnter => self.tdvps[caller - 1].inside = Some(RelativeEpoch::Current),
-            _ if self.tdvps.iter().any(|vcpu| vcpu.inside == Some(RelativeEpoch::Previous)) => {
+            _ if self
+                .tdvps
+                .iter()
+                .any(|vcpu| vcpu.inside == Some(RelativeEpoch::Previous)) =>
+            {
                 return false;
             }
             _ => {
@@ -249,7 +279,16 @@ mod tests {
     use super::*;
 
     fn run(module: &mut ModuleState, caller: usize, leaf: Leaf) -> Status {
-        let mut reply = module.step(caller, Call { leaf, armed: false, at: 0, held: 0, failure: None });
+        let mut reply = module.step(
+            caller,
+            Call {
+                leaf,
+                armed: false,
+                at: 0,
+                held: 0,
+                failure: None,
+            },
+        );
         loop {
             match (reply, module.calls[caller].take()) {
                 (Msg::Return(status), None) => return status,
@@ -272,8 +311,14 @@ mod tests {
     fn track_fails_while_a_vcpu_is_inside_in_the_previous_epoch() {
         let mut module = ModuleState::new(1);
         assert_eq!(run(&mut module, 1, Leaf::VpEnter), Status::Success);
-        assert_eq!(run(&mut module, ZAPPER_CALLS, Leaf::MemTrack), Status::Success);
-        assert_eq!(run(&mut module, ZAPPER_CALLS, Leaf::MemTrack), Status::PreviousTlbEpochBusy);
+        assert_eq!(
+            run(&mut module, ZAPPER_CALLS, Leaf::MemTrack),
+            Status::Success
+        );
+        assert_eq!(
+            run(&mut module, ZAPPER_CALLS, Leaf::MemTrack),
+            Status::PreviousTlbEpochBusy
+        );
         assert_eq!(module.locks, [LockWord::default(); 3]);
     }
 
@@ -282,8 +327,16 @@ mod tests {
         let mut module = ModuleState::new(1);
         assert!(module.locks[Tree as usize].try_acquire(Shared));
         module.calls[1] = None;
-        let mut reply =
-            module.step(1, Call { leaf: Leaf::VpEnter, armed: true, at: 0, held: 0, failure: None });
+        let mut reply = module.step(
+            1,
+            Call {
+                leaf: Leaf::VpEnter,
+                armed: true,
+                at: 0,
+                held: 0,
+                failure: None,
+            },
+        );
         while let Some(call) = module.calls[1].take() {
             reply = module.step(1, call);
         }

@@ -20,7 +20,10 @@ pub(crate) type Implemented = &'static [(&'static str, &'static [&'static str])]
 /// Refuses the first decision, in the order of [`Decisions::NAMES`], that is not `implemented`.
 ///
 /// A decision without a row is refused whatever its value: one added later can not be forgotten.
-pub(crate) fn refuse_others(implemented: Implemented, decisions: &Decisions) -> Result<(), Unsupported> {
+pub(crate) fn refuse_others(
+    implemented: Implemented,
+    decisions: &Decisions,
+) -> Result<(), Unsupported> {
     for &decision in Decisions::NAMES {
         let value = decisions.get(decision).unwrap_or("");
         let row = implemented.iter().find(|(name, _)| *name == decision);
@@ -38,7 +41,13 @@ mod tests {
     #[test]
     fn a_decision_without_a_row_is_refused() {
         let refused = refuse_others(&[], &Decisions::first_of_each()).unwrap_err();
-        assert_eq!(refused, Unsupported { decision: "flag_raise", value: "before-kick" });
+        assert_eq!(
+            refused,
+            Unsupported {
+                decision: "flag_raise",
+                value: "before-kick"
+            }
+        );
         assert_eq!(
             refused.to_string(),
             "this form of the protocol does not implement `flag_raise = \"before-kick\"`"

@@ -89,11 +89,17 @@ impl Vcpu {
             Some(Deed::VpEnter),
             Some(Deed::StoreMode(OUTSIDE_GUEST_MODE)),
         ];
-        Self { index, program: program.into_iter().flatten().collect() }
+        Self {
+            index,
+            program: program.into_iter().flatten().collect(),
+        }
     }
 
     pub(super) fn start(&self, o: &mut Out<Agent>) -> VcpuState {
-        let mut state = VcpuState { stage: Stage::Host(0), ipi_pending: false };
+        let mut state = VcpuState {
+            stage: Stage::Host(0),
+            ipi_pending: false,
+        };
         self.go(&mut state, Stage::Host(0), o);
         state
     }

@@ -5,8 +5,8 @@
 //! the flag. The second try is the first one again: the module can not tell them apart.
 
 use super::message::{
-    Access, EXITING_GUEST_MODE, IN_GUEST_MODE, Leaf, Location, Lock, MEMORY, MODULE, Msg, OUTSIDE_GUEST_MODE,
-    Status, Word, vcpu, vcpu_index,
+    Access, EXITING_GUEST_MODE, IN_GUEST_MODE, Leaf, Location, Lock, MEMORY, MODULE, Msg,
+    OUTSIDE_GUEST_MODE, Status, Word, vcpu, vcpu_index,
 };
 use super::{Agent, Id, Out};
 use crate::kernel::decisions::{Decisions, FlagClear, FlagRaise, Kick};
@@ -155,7 +155,11 @@ impl Zapper {
     /// The kick has read the mode of the vCPU it is at.
     fn visited(&self, state: &mut ZapperState, wait: bool, old: Word, o: &mut Out<Agent>) {
         // virt/kvm/kvm_main.c: kvm_request_needs_ipi().
-        let interrupts = if wait { old != OUTSIDE_GUEST_MODE } else { old == IN_GUEST_MODE };
+        let interrupts = if wait {
+            old != OUTSIDE_GUEST_MODE
+        } else {
+            old == IN_GUEST_MODE
+        };
         if interrupts {
             state.to_interrupt |= bit(state.visiting);
         }
@@ -197,8 +201,9 @@ fn window(decisions: &Decisions, leaf: Leaf) -> Vec<Deed> {
         let raised = decisions.flag_raise != FlagRaise::Never;
         (raised && decisions.flag_clear == when).then_some(Deed::StoreFlag(false))
     };
-    let kick =
-        (decisions.kick != Kick::None).then_some(Deed::Kick { wait: decisions.kick == Kick::RequestWait });
+    let kick = (decisions.kick != Kick::None).then_some(Deed::Kick {
+        wait: decisions.kick == Kick::RequestWait,
+    });
     [
         raise(FlagRaise::BeforeKick),
         kick,
@@ -215,7 +220,11 @@ fn window(decisions: &Decisions, leaf: Leaf) -> Vec<Deed> {
 /// include/linux/kvm_host.h: `kvm_vcpu_exiting_guest_mode()`.
 fn exiting_guest_mode(index: usize, o: &mut Out<Agent>) {
     let location = Location::Mode(index);
-    let cmpxchg = Access::Cmpxchg { location, from: IN_GUEST_MODE, to: EXITING_GUEST_MODE };
+    let cmpxchg = Access::Cmpxchg {
+        location,
+        from: IN_GUEST_MODE,
+        to: EXITING_GUEST_MODE,
+    };
     o.send(Id::from(MEMORY), Msg::Access(cmpxchg));
 }
 

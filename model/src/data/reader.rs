@@ -74,7 +74,12 @@ impl<'a> Reader<'a> {
     /// A reader over a whole parsed file.
     #[must_use]
     pub fn root(file: &'a str, text: &'a str, parsed: &'a Spanned<DeTable<'a>>) -> Self {
-        Self { file, text, table: parsed.get_ref(), span: (0, 0) }
+        Self {
+            file,
+            text,
+            table: parsed.get_ref(),
+            span: (0, 0),
+        }
     }
 
     /// An error about this table as a whole.
@@ -100,8 +105,13 @@ impl<'a> Reader<'a> {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
             if !known.contains(&name) {
-                return Err(DataError::at(self.file, self.text, key.span(), format!("unknown key `{name}`"))
-                    .with_help(remedy(name, known)));
+                return Err(DataError::at(
+                    self.file,
+                    self.text,
+                    key.span(),
+                    format!("unknown key `{name}`"),
+                )
+                .with_help(remedy(name, known)));
             }
         }
         Ok(())
@@ -122,7 +132,9 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&self, key: &str) -> Result<&'a Spanned<DeValue<'a>>, DataError> {
-        self.table.get(key).ok_or_else(|| self.error(format!("missing key `{key}`")))
+        self.table
+            .get(key)
+            .ok_or_else(|| self.error(format!("missing key `{key}`")))
     }
 
     /// A string.
@@ -155,9 +167,11 @@ impl<'a> Reader<'a> {
     pub fn number(&self, key: &str) -> Result<Option<u64>, DataError> {
         match self.table.get(key).map(Spanned::get_ref) {
             None => Ok(None),
-            Some(DeValue::Integer(number)) => u64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
-                .map(Some)
-                .map_err(|_| self.error_at(key, format!("`{key}` must be a whole number"))),
+            Some(DeValue::Integer(number)) => {
+                u64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+                    .map(Some)
+                    .map_err(|_| self.error_at(key, format!("`{key}` must be a whole number")))
+            }
             Some(_) => Err(self.error_at(key, format!("`{key}` must be a whole number"))),
         }
     }
@@ -170,7 +184,8 @@ impl<'a> Reader<'a> {
         let given = self.string(key)?;
         T::from_key(given).ok_or_else(|| {
             let known: Vec<&str> = T::ALL.iter().map(|variant| variant.key()).collect();
-            self.error_at(key, format!("unknown {} `{given}`", T::WHAT)).with_help(remedy(given, &known))
+            self.error_at(key, format!("unknown {} `{given}`", T::WHAT))
+                .with_help(remedy(given, &known))
         })
     }
 
@@ -183,7 +198,10 @@ impl<'a> Reader<'a> {
             DeValue::String(text) => Ok(text.clone().into_owned()),
             DeValue::Integer(number) => Ok(number.as_str().to_owned()),
             DeValue::Boolean(value) => Ok(value.to_string()),
-            _ => Err(self.error_at(key, format!("`{key}` must be a string, a number, true or false"))),
+            _ => Err(self.error_at(
+                key,
+                format!("`{key}` must be a string, a number, true or false"),
+            )),
         }
     }
 
@@ -208,7 +226,12 @@ impl<'a> Reader<'a> {
             .iter()
             .map(|element| match element.get_ref() {
                 DeValue::Table(table) => Ok(self.inner(table, element.span())),
-                _ => Err(DataError::at(self.file, self.text, element.span(), format!("`{key}` must hold tables"))),
+                _ => Err(DataError::at(
+                    self.file,
+                    self.text,
+                    element.span(),
+                    format!("`{key}` must hold tables"),
+                )),
             })
             .collect()
     }
@@ -222,7 +245,12 @@ impl<'a> Reader<'a> {
             .iter()
             .map(|element| match element.get_ref() {
                 DeValue::String(text) => Ok(&**text),
-                _ => Err(DataError::at(self.file, self.text, element.span(), format!("`{key}` must hold strings"))),
+                _ => Err(DataError::at(
+                    self.file,
+                    self.text,
+                    element.span(),
+                    format!("`{key}` must hold strings"),
+                )),
             })
             .collect()
     }
@@ -236,7 +264,12 @@ impl<'a> Reader<'a> {
     }
 
     fn inner(&self, table: &'a DeTable<'a>, span: Range<usize>) -> Reader<'a> {
-        Reader { file: self.file, text: self.text, table, span: (span.start, span.end) }
+        Reader {
+            file: self.file,
+            text: self.text,
+            table,
+            span: (span.start, span.end),
+        }
     }
 }
 

@@ -232,8 +232,14 @@ mod tests {
     fn a_misspelt_decision_is_refused_with_a_suggestion() {
         let mut decisions = Decisions::first_of_each();
         let error = decisions.set("flag_rise", "never").unwrap_err().to_string();
-        assert_eq!(error, "unknown decision `flag_rise`; did you mean `flag_raise`?");
+        assert_eq!(
+            error,
+            "unknown decision `flag_rise`; did you mean `flag_raise`?"
+        );
         let error = decisions.set("kick", "maybe").unwrap_err().to_string();
-        assert!(error.ends_with("it is one of request-wait, request-no-wait, vcpu-kick, none"), "{error}");
+        assert!(
+            error.ends_with("it is one of request-wait, request-no-wait, vcpu-kick, none"),
+            "{error}"
+        );
     }
 }

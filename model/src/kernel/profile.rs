@@ -150,7 +150,16 @@ fn parse_decisions(table: Reader<'_>) -> Result<(Decisions, Vec<Evidence>), Data
 }
 
 fn parse_path(row: Reader<'_>) -> Result<CodePath, DataError> {
-    row.only(&["name", "function", "locks", "does", "on_failure", "source", "evidence", "note"])?;
+    row.only(&[
+        "name",
+        "function",
+        "locks",
+        "does",
+        "on_failure",
+        "source",
+        "evidence",
+        "note",
+    ])?;
     let mut locks = KvmHeld::default();
     for lock in row.tables("locks")? {
         lock.only(&["lock", "mode"])?;
@@ -169,7 +178,11 @@ fn parse_path(row: Reader<'_>) -> Result<CodePath, DataError> {
         function: row.string("function")?.to_owned(),
         locks,
         deeds,
-        on_failure: if row.has("on_failure") { row.choice("on_failure")? } else { OnFailure::Return },
+        on_failure: if row.has("on_failure") {
+            row.choice("on_failure")?
+        } else {
+            OnFailure::Return
+        },
         source: row.string("source")?.to_owned(),
         evidence: row.choice("evidence")?,
     })

@@ -88,9 +88,25 @@ impl Assembler {
 
     /// Writes a line.
     pub fn line(&mut self, instr: Instr, text: &'static str) {
-        let Setting { irqs_off, held, flag_window, frozen } = self.setting;
-        let anchor = Anchor { function: self.function.to_owned(), file: self.file.to_owned() };
-        self.lines.push(Line { instr, text, anchor, irqs_off, held, flag_window, frozen });
+        let Setting {
+            irqs_off,
+            held,
+            flag_window,
+            frozen,
+        } = self.setting;
+        let anchor = Anchor {
+            function: self.function.to_owned(),
+            file: self.file.to_owned(),
+        };
+        self.lines.push(Line {
+            instr,
+            text,
+            anchor,
+            irqs_off,
+            held,
+            flag_window,
+            frozen,
+        });
     }
 
     /// Resolves labels. Every label that was used has been placed: programs are written by this
@@ -114,7 +130,11 @@ impl Assembler {
                 | Instr::FaultLock { to }
                 | Instr::IoctlStatus { to, .. }
                 | Instr::VpEnterStatus { reenter: Some(to) } => resolve(to),
-                Instr::RunLoop { userspace, halted, scheduled_out } => {
+                Instr::RunLoop {
+                    userspace,
+                    halted,
+                    scheduled_out,
+                } => {
                     resolve(userspace);
                     resolve(halted);
                     resolve(scheduled_out);

@@ -19,18 +19,33 @@ pub fn program(path: &CodePath, leaves: &[LeafId]) -> Program {
     for deed in &path.deeds {
         match (deed, deed_leaf(deed, &mut leaves)) {
             (Deed::Seamcall(_), Some(leaf)) => {
-                asm.line(Instr::Call { leaf, site: CallSite::Other }, "SEAMCALL");
-                let check = Instr::IoctlStatus { to: asm.to(unlock), on_failure: path.on_failure };
+                asm.line(
+                    Instr::Call {
+                        leaf,
+                        site: CallSite::Other,
+                    },
+                    "SEAMCALL",
+                );
+                let check = Instr::IoctlStatus {
+                    to: asm.to(unlock),
+                    on_failure: path.on_failure,
+                };
                 asm.line(check, "err?");
             }
-            _ => asm.line(Instr::Premap, "map in the mirror page table, under mmu_lock for read"),
+            _ => asm.line(
+                Instr::Premap,
+                "map in the mirror page table, under mmu_lock for read",
+            ),
         }
     }
     asm.place(unlock);
     asm.line(Instr::Unlock { to: asm.to(begin) }, "drop its KVM locks");
     let mut program = asm.finish();
     for line in &mut program {
-        line.anchor = Anchor { function: path.function.clone(), file: line.anchor.file.clone() };
+        line.anchor = Anchor {
+            function: path.function.clone(),
+            file: line.anchor.file.clone(),
+        };
     }
     program
 }

@@ -75,18 +75,36 @@ fn vcpu_run(asm: &mut Assembler, at: &Places) {
     asm.line(choose, "loop");
     asm.line(Instr::Jump { to: asm.to(enter) }, "vcpu_enter_guest()");
     asm.place(userspace);
-    asm.line(Instr::Jump { to: asm.to(at.run_loop) }, "return to userspace, KVM_RUN again");
+    asm.line(
+        Instr::Jump {
+            to: asm.to(at.run_loop),
+        },
+        "return to userspace, KVM_RUN again",
+    );
     asm.place(halted);
-    asm.line(Instr::Jump { to: asm.to(at.run_loop) }, "kvm_vcpu_block() until woken");
+    asm.line(
+        Instr::Jump {
+            to: asm.to(at.run_loop),
+        },
+        "kvm_vcpu_block() until woken",
+    );
     asm.place(scheduled_out);
-    asm.line(Instr::Jump { to: asm.to(at.run_loop) }, "scheduled out, scheduled in");
+    asm.line(
+        Instr::Jump {
+            to: asm.to(at.run_loop),
+        },
+        "scheduled out, scheduled in",
+    );
     asm.place(enter);
 }
 
 /// V2 to V9, and the flag test where a decision hoists it.
 fn way_in(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     asm.function("vcpu_enter_guest", X86);
-    asm.line(Instr::Nop, "service requests; preempt_disable(); prepare_switch_to_guest()");
+    asm.line(
+        Instr::Nop,
+        "service requests; preempt_disable(); prepare_switch_to_guest()",
+    );
     if decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable {
         flag_test(asm, decisions, at);
     }
@@ -111,7 +129,12 @@ fn way_in(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
             asm.line(store, "smp_store_release(&mode, IN_GUEST_MODE)");
         }
     }
-    asm.line(Instr::ExitRequest { to: asm.to(at.cancel) }, "kvm_vcpu_exit_request()?");
+    asm.line(
+        Instr::ExitRequest {
+            to: asm.to(at.cancel),
+        },
+        "kvm_vcpu_exit_request()?",
+    );
 }
 
 /// V11 to V15.
@@ -135,17 +158,37 @@ fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves,
         irq_disable(asm);
     }
     if decisions.mode_outside == ModeOutside::BeforeVpEnter {
-        asm.line(Instr::StoreMode { in_guest: false }, "mode = OUTSIDE_GUEST_MODE");
+        asm.line(
+            Instr::StoreMode { in_guest: false },
+            "mode = OUTSIDE_GUEST_MODE",
+        );
     }
-    asm.line(Instr::Call { leaf: leaves.enter, site: CallSite::Other }, "tdh_vp_enter()");
+    asm.line(
+        Instr::Call {
+            leaf: leaves.enter,
+            site: CallSite::Other,
+        },
+        "tdh_vp_enter()",
+    );
     let reenter = reenters.then(|| asm.to(at.reenter));
     asm.line(Instr::VpEnterStatus { reenter }, "vp_enter_ret?");
     if reenters {
-        asm.line(Instr::Jump { to: asm.to(at.out) }, "leave the fastpath loop");
+        asm.line(
+            Instr::Jump { to: asm.to(at.out) },
+            "leave the fastpath loop",
+        );
         asm.function("vcpu_enter_guest", X86);
         asm.place(at.reenter);
-        asm.line(Instr::ExitRequest { to: asm.to(at.out) }, "kvm_vcpu_exit_request()?");
-        asm.line(Instr::Jump { to: asm.to(at.fastpath) }, "EXIT_FASTPATH_REENTER_GUEST: loop");
+        asm.line(
+            Instr::ExitRequest { to: asm.to(at.out) },
+            "kvm_vcpu_exit_request()?",
+        );
+        asm.line(
+            Instr::Jump {
+                to: asm.to(at.fastpath),
+            },
+            "EXIT_FASTPATH_REENTER_GUEST: loop",
+        );
     }
 }
 
@@ -154,41 +197,78 @@ fn way_out(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     asm.function("vcpu_enter_guest", X86);
     asm.place(at.out);
     if decisions.mode_outside == ModeOutside::AfterVpEnter {
-        asm.line(Instr::StoreMode { in_guest: false }, "mode = OUTSIDE_GUEST_MODE; smp_wmb()");
+        asm.line(
+            Instr::StoreMode { in_guest: false },
+            "mode = OUTSIDE_GUEST_MODE; smp_wmb()",
+        );
     }
     asm.line(Instr::HandleExitIrqoff, "handle_exit_irqoff()");
     asm.line(Instr::IrqEnable, "local_irq_enable()");
     asm.setting.irqs_off = false;
     srcu_read_lock(asm, decisions);
-    asm.line(Instr::HandleExit { fault: asm.to(at.fault) }, "handle_exit()");
-    asm.line(Instr::Jump { to: asm.to(at.run_loop) }, "return 1");
+    asm.line(
+        Instr::HandleExit {
+            fault: asm.to(at.fault),
+        },
+        "handle_exit()",
+    );
+    asm.line(
+        Instr::Jump {
+            to: asm.to(at.run_loop),
+        },
+        "return 1",
+    );
 }
 
 /// V9 taken: no entry, no `handle_exit_irqoff()`.
 fn cancel_injection(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     asm.place(at.cancel);
     asm.setting.irqs_off = decisions.irq_disable == IrqDisable::BeforeModeStore;
-    asm.line(Instr::StoreMode { in_guest: false }, "mode = OUTSIDE_GUEST_MODE; smp_wmb()");
+    asm.line(
+        Instr::StoreMode { in_guest: false },
+        "mode = OUTSIDE_GUEST_MODE; smp_wmb()",
+    );
     asm.line(Instr::IrqEnable, "local_irq_enable(); cancel_injection()");
     asm.setting.irqs_off = false;
     srcu_read_lock(asm, decisions);
-    asm.line(Instr::Jump { to: asm.to(at.run_loop) }, "return 1");
+    asm.line(
+        Instr::Jump {
+            to: asm.to(at.run_loop),
+        },
+        "return 1",
+    );
 }
 
 /// `tdx_handle_ept_violation()` down to `tdx_mem_page_aug()`.
 fn ept_violation(asm: &mut Assembler, leaves: VcpuLeaves, at: &Places) {
     asm.place(at.fault);
     asm.function("kvm_tdp_mmu_map", "arch/x86/kvm/mmu/tdp_mmu.c");
-    asm.line(Instr::FaultLock { to: asm.to(at.unlock) }, "read_lock(mmu_lock), look at the mirror SPTE");
+    asm.line(
+        Instr::FaultLock {
+            to: asm.to(at.unlock),
+        },
+        "read_lock(mmu_lock), look at the mirror SPTE",
+    );
     asm.setting.held = KvmHeld::default().with(KvmLock::MmuLock, KvmMode::Read);
     asm.setting.frozen = true;
     asm.function("tdx_mem_page_aug", TDX);
-    asm.line(Instr::Call { leaf: leaves.aug, site: CallSite::Other }, "tdh_mem_page_aug()");
+    asm.line(
+        Instr::Call {
+            leaf: leaves.aug,
+            site: CallSite::Other,
+        },
+        "tdh_mem_page_aug()",
+    );
     asm.line(Instr::AugStatus, "err?");
     asm.setting.frozen = false;
     asm.function("kvm_tdp_mmu_map", "arch/x86/kvm/mmu/tdp_mmu.c");
     asm.place(at.unlock);
-    asm.line(Instr::Unlock { to: asm.to(at.run_loop) }, "read_unlock(mmu_lock)");
+    asm.line(
+        Instr::Unlock {
+            to: asm.to(at.run_loop),
+        },
+        "read_unlock(mmu_lock)",
+    );
 }
 
 fn flag_test(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
@@ -196,7 +276,13 @@ fn flag_test(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     // A test hoisted above local_irq_disable() has nothing to undo; elsewhere the way out is V16's.
     let hoisted = decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable;
     let to = asm.to(if hoisted { at.run_loop } else { at.out });
-    asm.line(Instr::TestFlag { to, keep_exit_reason }, "READ_ONCE(wait_for_sept_zap)?");
+    asm.line(
+        Instr::TestFlag {
+            to,
+            keep_exit_reason,
+        },
+        "READ_ONCE(wait_for_sept_zap)?",
+    );
 }
 
 fn irq_disable(asm: &mut Assembler) {

@@ -40,19 +40,33 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
         start(&mut asm, decisions);
     }
 
-    let block = NoFail { leaf: leaves.block, function: "tdx_sept_zap_private_spte" };
+    let block = NoFail {
+        leaf: leaves.block,
+        function: "tdx_sept_zap_private_spte",
+    };
     window(&mut asm, decisions, block, finish, Some(finish));
 
     asm.function("tdx_track", TDX);
-    asm.line(Instr::UnlessRunnable { to: asm.to(runnable) }, "state != TD_STATE_RUNNABLE?");
-    let track = NoFail { leaf: leaves.track, function: "tdx_track" };
+    asm.line(
+        Instr::UnlessRunnable {
+            to: asm.to(runnable),
+        },
+        "state != TD_STATE_RUNNABLE?",
+    );
+    let track = NoFail {
+        leaf: leaves.track,
+        function: "tdx_track",
+    };
     window(&mut asm, decisions, track, finish, None);
     if decisions.track_kick == TrackKick::AfterTrack {
         kick(&mut asm, decisions);
     }
     asm.place(runnable);
 
-    let remove = NoFail { leaf: leaves.remove, function: "tdx_sept_drop_private_spte" };
+    let remove = NoFail {
+        leaf: leaves.remove,
+        function: "tdx_sept_drop_private_spte",
+    };
     window(&mut asm, decisions, remove, finish, None);
 
     asm.place(finish);
@@ -60,7 +74,10 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
         stop(&mut asm);
     }
     asm.function("kvm_tdp_mmu_unmap_gfn_range", "arch/x86/kvm/mmu/tdp_mmu.c");
-    asm.line(Instr::Unlock { to: asm.to(begin) }, "write_unlock(mmu_lock)");
+    asm.line(
+        Instr::Unlock { to: asm.to(begin) },
+        "write_unlock(mmu_lock)",
+    );
     asm.finish()
 }
 
@@ -72,16 +89,45 @@ struct NoFail {
 }
 
 /// One SEAMCALL that must succeed in the end. `premap` is where a tolerated premap error goes on.
-fn window(asm: &mut Assembler, decisions: &Decisions, call: NoFail, give_up: Label, premap: Option<Label>) {
+fn window(
+    asm: &mut Assembler,
+    decisions: &Decisions,
+    call: NoFail,
+    give_up: Label,
+    premap: Option<Label>,
+) {
     let (done, leaf) = (asm.label(), call.leaf);
     asm.function(call.function, TDX);
     if decisions.flag_raise == FlagRaise::AroundAllThree {
-        asm.line(Instr::Call { leaf, site: CallSite::NoFail }, "SEAMCALL");
+        asm.line(
+            Instr::Call {
+                leaf,
+                site: CallSite::NoFail,
+            },
+            "SEAMCALL",
+        );
     } else {
-        asm.line(Instr::Call { leaf, site: CallSite::Attempt }, "SEAMCALL");
-        asm.line(Instr::UnlessBusy { leaf, to: asm.to(done) }, "busy?");
+        asm.line(
+            Instr::Call {
+                leaf,
+                site: CallSite::Attempt,
+            },
+            "SEAMCALL",
+        );
+        asm.line(
+            Instr::UnlessBusy {
+                leaf,
+                to: asm.to(done),
+            },
+            "busy?",
+        );
         if decisions.on_busy == OnBusy::GiveUp {
-            asm.line(Instr::GiveUp { to: asm.to(give_up) }, "return -EAGAIN");
+            asm.line(
+                Instr::GiveUp {
+                    to: asm.to(give_up),
+                },
+                "return -EAGAIN",
+            );
         } else {
             retry(asm, decisions, call);
         }
@@ -89,7 +135,10 @@ fn window(asm: &mut Assembler, decisions: &Decisions, call: NoFail, give_up: Lab
     asm.place(done);
     asm.function(call.function, TDX);
     if let Some(finish) = premap {
-        asm.line(Instr::UnlessPremapError { to: asm.to(finish) }, "tdx_is_sept_zap_err_due_to_premap()?");
+        asm.line(
+            Instr::UnlessPremapError { to: asm.to(finish) },
+            "tdx_is_sept_zap_err_due_to_premap()?",
+        );
     }
     asm.line(Instr::BugOn, "KVM_BUG_ON(err, kvm)");
 }
@@ -102,12 +151,23 @@ fn retry(asm: &mut Assembler, decisions: &Decisions, call: NoFail) {
         stop(asm);
     }
     asm.function(call.function, TDX);
-    asm.line(Instr::Call { leaf: call.leaf, site: CallSite::NoFail }, "SEAMCALL");
+    asm.line(
+        Instr::Call {
+            leaf: call.leaf,
+            site: CallSite::NoFail,
+        },
+        "SEAMCALL",
+    );
     match decisions.flag_clear {
         FlagClear::BeforeRetry => {}
         FlagClear::AfterRetry => stop(asm),
         FlagClear::OnlyOnSuccess => {
-            asm.line(Instr::IfError { to: asm.to(skip_stop) }, "if (err) return, flag left up");
+            asm.line(
+                Instr::IfError {
+                    to: asm.to(skip_stop),
+                },
+                "if (err) return, flag left up",
+            );
             stop(asm);
         }
     }
@@ -117,7 +177,10 @@ fn retry(asm: &mut Assembler, decisions: &Decisions, call: NoFail) {
 fn start(asm: &mut Assembler, decisions: &Decisions) {
     let raise = |asm: &mut Assembler| {
         asm.function("tdx_no_vcpus_enter_start", TDX);
-        asm.line(Instr::StoreFlag { value: true }, "WRITE_ONCE(wait_for_sept_zap, true)");
+        asm.line(
+            Instr::StoreFlag { value: true },
+            "WRITE_ONCE(wait_for_sept_zap, true)",
+        );
         asm.setting.flag_window = true;
     };
     match decisions.flag_raise {
@@ -138,7 +201,10 @@ fn stop(asm: &mut Assembler) {
         return;
     }
     asm.function("tdx_no_vcpus_enter_stop", TDX);
-    asm.line(Instr::StoreFlag { value: false }, "WRITE_ONCE(wait_for_sept_zap, false)");
+    asm.line(
+        Instr::StoreFlag { value: false },
+        "WRITE_ONCE(wait_for_sept_zap, false)",
+    );
     asm.setting.flag_window = false;
 }
 
@@ -154,10 +220,30 @@ fn kick(asm: &mut Assembler, decisions: &Decisions) {
         KickModeRead::LockedCmpxchg => "cmpxchg(mode, IN, EXITING)",
         KickModeRead::PlainLoad => "READ_ONCE(mode)",
     };
-    asm.line(Instr::Kick { step: KickStep::Visit }, read);
-    asm.line(Instr::Kick { step: KickStep::Send }, "smp_call_function_many(ack_kick)");
+    asm.line(
+        Instr::Kick {
+            step: KickStep::Visit,
+        },
+        read,
+    );
+    asm.line(
+        Instr::Kick {
+            step: KickStep::Send,
+        },
+        "smp_call_function_many(ack_kick)",
+    );
     if decisions.kick == Kick::RequestWait {
-        asm.line(Instr::Kick { step: KickStep::Wait }, "csd_lock_wait(): all acknowledged");
+        asm.line(
+            Instr::Kick {
+                step: KickStep::Wait,
+            },
+            "csd_lock_wait(): all acknowledged",
+        );
     }
-    asm.line(Instr::Kick { step: KickStep::End }, "put_cpu()");
+    asm.line(
+        Instr::Kick {
+            step: KickStep::End,
+        },
+        "put_cpu()",
+    );
 }

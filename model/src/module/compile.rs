@@ -74,7 +74,11 @@ impl Default for Compiler {
             uncontended: false,
         };
         Self {
-            code: Code { ops: vec![nowhere], leaves: Vec::new(), statuses: vec![StatusWord(0)] },
+            code: Code {
+                ops: vec![nowhere],
+                leaves: Vec::new(),
+                statuses: vec![StatusWord(0)],
+            },
             unwind: FxHashMap::default(),
             done: FxHashMap::default(),
         }
@@ -97,7 +101,14 @@ impl Compiler {
         });
         let start = self.compile(id, &leaf.flow, 0, None, &[])?;
         let guest = self.code.ops.iter().position(|op| {
-            op.leaf == id && matches!(op.kind, OpKind::Effect { effect: Effect::RunGuest, .. })
+            op.leaf == id
+                && matches!(
+                    op.kind,
+                    OpKind::Effect {
+                        effect: Effect::RunGuest,
+                        ..
+                    }
+                )
         });
         let compiled = &mut self.code.leaves[usize::from(id.0)];
         compiled.start = start;
@@ -133,7 +144,14 @@ impl Compiler {
             (Some(_), None) => {
                 let taken = self.compile(leaf, flow, index, Some(true), undo)?;
                 let skipped = self.compile(leaf, flow, index, Some(false), undo)?;
-                self.push(leaf, OpKind::BranchZeroStep, taken, skipped, StatusWord(0), undo)?
+                self.push(
+                    leaf,
+                    OpKind::BranchZeroStep,
+                    taken,
+                    skipped,
+                    StatusWord(0),
+                    undo,
+                )?
             }
             (Some(_), Some(false)) => self.compile(leaf, flow, index + 1, armed, undo)?,
             _ => self.compile_action(leaf, flow, index, armed, undo)?,
@@ -151,7 +169,11 @@ impl Compiler {
         undo: &[Undo],
     ) -> Result<u8, TooLarge> {
         match flow[index].action {
-            FlowAction::Acquire { resource, mode, busy } => {
+            FlowAction::Acquire {
+                resource,
+                mode,
+                busy,
+            } => {
                 let taken = [undo, &[Undo::Lock(resource, mode)]].concat();
                 let next = self.compile(leaf, flow, index + 1, armed, &taken)?;
                 let unwind = self.unwind(leaf, undo)?;
@@ -165,10 +187,18 @@ impl Compiler {
             }
             FlowAction::Release { resource } => {
                 let next = self.compile(leaf, flow, index + 1, armed, &dropped(undo, resource))?;
-                self.push(leaf, OpKind::Release { resource }, next, 0, StatusWord(0), undo)
+                self.push(
+                    leaf,
+                    OpKind::Release { resource },
+                    next,
+                    0,
+                    StatusWord(0),
+                    undo,
+                )
             }
             FlowAction::Effect { effect, releases } => {
-                let mut after = releases.map_or_else(|| undo.to_vec(), |resource| dropped(undo, resource));
+                let mut after =
+                    releases.map_or_else(|| undo.to_vec(), |resource| dropped(undo, resource));
                 match effect {
                     Effect::SampleEpoch => after.push(Undo::Epoch),
                     Effect::LeaveEpoch => after.retain(|entry| *entry != Undo::Epoch),
@@ -176,7 +206,14 @@ impl Compiler {
                 }
                 let next = self.compile(leaf, flow, index + 1, armed, &after)?;
                 let unwind = self.unwind(leaf, undo)?;
-                self.push(leaf, OpKind::Effect { effect, releases }, next, unwind, StatusWord(0), undo)
+                self.push(
+                    leaf,
+                    OpKind::Effect { effect, releases },
+                    next,
+                    unwind,
+                    StatusWord(0),
+                    undo,
+                )
             }
         }
     }
@@ -195,16 +232,37 @@ impl Compiler {
         let with_tdel = [undo, &[Undo::Lock(Resource::SeptEntry, mode)]].concat();
         let success = StatusWord(0);
         let (taken, refused) = if mode == Mode::Host {
-            let clear = self.push(leaf, OpKind::ClearHostPriority, next, 0, success, &with_tdel)?;
+            let clear = self.push(
+                leaf,
+                OpKind::ClearHostPriority,
+                next,
+                0,
+                success,
+                &with_tdel,
+            )?;
             let mark = self.push(leaf, OpKind::MarkHostPriority, unwind, 0, success, undo)?;
             (clear, mark)
         } else {
             let give_way = self.push(leaf, OpKind::YieldTdel, unwind, 0, success, &with_tdel)?;
             let refusal = OPERAND_BUSY_HOST_PRIORITY.with(busy);
-            let look = self.push(leaf, OpKind::LookHostPriority, next, give_way, refusal, &with_tdel)?;
+            let look = self.push(
+                leaf,
+                OpKind::LookHostPriority,
+                next,
+                give_way,
+                refusal,
+                &with_tdel,
+            )?;
             (look, unwind)
         };
-        self.push(leaf, OpKind::SetTdel { mode }, taken, refused, OPERAND_BUSY.with(busy), undo)
+        self.push(
+            leaf,
+            OpKind::SetTdel { mode },
+            taken,
+            refused,
+            OPERAND_BUSY.with(busy),
+            undo,
+        )
     }
 
     /// The address of the chain that undoes `undo`, most recent first, and returns.
@@ -217,7 +275,9 @@ impl Compiler {
             Some((last, rest)) => {
                 let next = self.unwind(leaf, rest)?;
                 let kind = match last {
-                    Undo::Lock(resource, _) => OpKind::Release { resource: *resource },
+                    Undo::Lock(resource, _) => OpKind::Release {
+                        resource: *resource,
+                    },
                     Undo::Epoch => OpKind::UndoEpoch,
                 };
                 self.push(leaf, kind, next, 0, StatusWord(0), undo)?
@@ -238,10 +298,21 @@ impl Compiler {
     ) -> Result<u8, TooLarge> {
         let address = self.code.ops.len();
         if address > MAX_OPS {
-            return Err(TooLarge { what: "steps", limit: MAX_OPS });
+            return Err(TooLarge {
+                what: "steps",
+                limit: MAX_OPS,
+            });
         }
         let status = self.status(status)?;
-        self.code.ops.push(Op { leaf, kind, next, fail, status, held: held(undo), uncontended: false });
+        self.code.ops.push(Op {
+            leaf,
+            kind,
+            next,
+            fail,
+            status,
+            held: held(undo),
+            uncontended: false,
+        });
         Ok(address as u8)
     }
 
@@ -254,7 +325,10 @@ impl Compiler {
             return Ok(index as u8);
         }
         if self.code.statuses.len() > MAX_STATUSES {
-            return Err(TooLarge { what: "status words", limit: MAX_STATUSES });
+            return Err(TooLarge {
+                what: "status words",
+                limit: MAX_STATUSES,
+            });
         }
         self.code.statuses.push(status);
         Ok((self.code.statuses.len() - 1) as u8)
@@ -262,12 +336,16 @@ impl Compiler {
 }
 
 fn dropped(undo: &[Undo], resource: Resource) -> Vec<Undo> {
-    undo.iter().copied().filter(|entry| !matches!(entry, Undo::Lock(held, _) if *held == resource)).collect()
+    undo.iter()
+        .copied()
+        .filter(|entry| !matches!(entry, Undo::Lock(held, _) if *held == resource))
+        .collect()
 }
 
 fn held(undo: &[Undo]) -> Held {
-    undo.iter().fold(Held::default(), |held, entry| match entry {
-        Undo::Lock(resource, mode) => held.with(*resource, *mode),
-        Undo::Epoch => held.counting(),
-    })
+    undo.iter()
+        .fold(Held::default(), |held, entry| match entry {
+            Undo::Lock(resource, mode) => held.with(*resource, *mode),
+            Undo::Epoch => held.counting(),
+        })
 }

@@ -4,8 +4,8 @@ use super::labels::{Labels, Part, StepId};
 use crate::kernel::{Decisions, Deed, KernelProfile, KvmHeld};
 use crate::kvm::{self, Line, Program, vcpu::VcpuLeaves, zap::ZapLeaves};
 use crate::module::compile::TooLarge;
-use crate::module::{Code, Compiler, LeafId, Op, OpKind};
-use crate::property::Observations;
+use crate::module::{Code, Compiler, LeafId};
+use crate::observe::Observations;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
 use crate::scenario::{MAX_PAGES, MAX_THREADS, MAX_VCPUS, Scenario};
 use crate::status::{self, Operand, StatusWord};
@@ -28,11 +28,21 @@ pub struct Reductions {
 
 impl Reductions {
     /// All of them.
-    pub const ALL: Self =
-        Self { merge_uncontended: true, fuse_local: true, forget_dead: true, share_equal: true, sort_vcpus: true };
+    pub const ALL: Self = Self {
+        merge_uncontended: true,
+        fuse_local: true,
+        forget_dead: true,
+        share_equal: true,
+        sort_vcpus: true,
+    };
     /// None of them.
-    pub const NONE: Self =
-        Self { merge_uncontended: false, fuse_local: false, forget_dead: false, share_equal: false, sort_vcpus: false };
+    pub const NONE: Self = Self {
+        merge_uncontended: false,
+        fuse_local: false,
+        forget_dead: false,
+        share_equal: false,
+        sort_vcpus: false,
+    };
 }
 
 /// A scenario that does not fit its lock table or kernel profile.
@@ -49,7 +59,9 @@ pub enum ConfigError {
         limit: usize,
     },
     /// The lock table lacks a leaf that an agent issues.
-    #[error("lock table {table} has no row for {leaf}, which {agent} issues; add the row, or leave {agent} out")]
+    #[error(
+        "lock table {table} has no row for {leaf}, which {agent} issues; add the row, or leave {agent} out"
+    )]
     MissingLeaf {
         /// The lock table.
         table: String,
@@ -123,7 +135,7 @@ pub struct System {
     pub(crate) host_rivals: bool,
     /// The KVM locks the zapper holds during a removal.
     pub(crate) zap_locks: KvmHeld,
-    users: Vec<User>,
+    pub(super) users: Vec<User>,
 }
 
 /// A leaf, who issues it, and under which KVM locks.
@@ -156,18 +168,25 @@ impl System {
         check_sizes(&scenario)?;
         let mut compiler = Compiler::default();
         let mut users = Vec::new();
-        let mut add = |key: &str, part: Part, agent: &str, locks: KvmHeld| -> Result<LeafId, ConfigError> {
-            let leaf = table.leaf(key).ok_or_else(|| ConfigError::MissingLeaf {
-                table: table.name.clone(),
-                leaf: key.to_owned(),
-                agent: agent.to_owned(),
-            })?;
-            let id = compiler.add(leaf)?;
-            let acquisitions = acquisitions(leaf, &scenario);
-            let is_fault = key == "TDH.MEM.PAGE.AUG";
-            users.push(User { leaf: id, part, locks, acquisitions, is_fault });
-            Ok(id)
-        };
+        let mut add =
+            |key: &str, part: Part, agent: &str, locks: KvmHeld| -> Result<LeafId, ConfigError> {
+                let leaf = table.leaf(key).ok_or_else(|| ConfigError::MissingLeaf {
+                    table: table.name.clone(),
+                    leaf: key.to_owned(),
+                    agent: agent.to_owned(),
+                })?;
+                let id = compiler.add(leaf)?;
+                let acquisitions = acquisitions(leaf, &scenario);
+                let is_fault = key == "TDH.MEM.PAGE.AUG";
+                users.push(User {
+                    leaf: id,
+                    part,
+                    locks,
+                    acquisitions,
+                    is_fault,
+                });
+                Ok(id)
+            };
         let zap_locks = kernel.zap.locks;
         let zap_leaves = ZapLeaves {
             block: add("TDH.MEM.RANGE.BLOCK", Part::Zapper, "the zapper", zap_locks)?,
@@ -181,7 +200,10 @@ impl System {
         };
         let (mut tdcalls, mut shared_shapes) = (Vec::new(), Vec::new());
         for name in guest_leaves(&scenario) {
-            let twin = reductions.share_equal.then(|| equal_shape(table, name)).flatten();
+            let twin = reductions
+                .share_equal
+                .then(|| equal_shape(table, name))
+                .flatten();
             if let Some(twin) = twin {
                 shared_shapes.push((name.to_owned(), twin.to_owned()));
             } else {
@@ -204,8 +226,10 @@ impl System {
             threads.push(kvm::ioctl::program(path, &leaves));
         }
         let effects = EffectStatus {
-            already_blocked: compiler.status(status::GPA_RANGE_ALREADY_BLOCKED.with(Operand::Rcx))?,
-            state_incorrect: compiler.status(status::EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx))?,
+            already_blocked: compiler
+                .status(status::GPA_RANGE_ALREADY_BLOCKED.with(Operand::Rcx))?,
+            state_incorrect: compiler
+                .status(status::EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx))?,
             previous_epoch_busy: compiler.status(status::PREVIOUS_TLB_EPOCH_BUSY)?,
             not_blocked: compiler.status(status::GPA_RANGE_NOT_BLOCKED.with(Operand::Rcx))?,
             not_tracked: compiler.status(status::TLB_TRACKING_NOT_DONE.with(Operand::Rcx))?,
@@ -216,8 +240,17 @@ impl System {
         let zap = kvm::zap::program(&decisions, zap_leaves, zap_locks);
         let vcpu = kvm::vcpu::program(&decisions, vcpu_leaves);
         let thread_lines = |index: usize| threads.get(index).map_or(0, Vec::len);
-        let labels = Labels::new([zap.len(), vcpu.len(), thread_lines(0), thread_lines(1), code.ops.len(), 4]);
-        let guest = code.leaves[usize::from(vcpu_leaves.enter.0)].guest.unwrap_or_default();
+        let labels = Labels::new([
+            zap.len(),
+            vcpu.len(),
+            thread_lines(0),
+            thread_lines(1),
+            code.ops.len(),
+            4,
+        ]);
+        let guest = code.leaves[usize::from(vcpu_leaves.enter.0)]
+            .guest
+            .unwrap_or_default();
         let mut system = Self {
             guest_held: code.ops[usize::from(guest)].held,
             observations: Observations::new(labels.len()),
@@ -255,91 +288,6 @@ impl System {
         &self.users
     }
 
-    /// True when agents of this part take any step in the scenario.
-    #[must_use]
-    pub fn is_active(&self, part: Part) -> bool {
-        part != Part::Vcpu || (self.scenario.vcpus > 0 && self.scenario.finalized)
-    }
-
-    /// True when two configured agents can be in these two leaves at the same time.
-    #[must_use]
-    pub fn can_overlap(&self, one: &User, other: &User) -> bool {
-        let distinct = one.part != other.part || (one.part == Part::Vcpu && self.scenario.vcpus > 1);
-        distinct && self.is_active(one.part) && self.is_active(other.part) && !one.locks.excludes(other.locks)
-    }
-
-    /// True when a configured agent can be in `rival`'s leaf holding `resource` so that `user` fails on it.
-    #[must_use]
-    pub fn can_fail(&self, user: &User, rival: &User, resource: Resource, mode: Mode) -> bool {
-        let same_page_excluded = user.is_fault && rival.is_fault && resource.is_per_page();
-        self.can_overlap(user, rival)
-            && !resource.is_per_vcpu()
-            && !same_page_excluded
-            && rival.acquisitions.iter().any(|(other, held)| *other == resource && mode.conflicts(*held))
-    }
-
-    /// True when `user` can really find `rival` on `resource`: what it holds by then does not keep
-    /// the rival from holding what the rival holds around `resource`.
-    #[must_use]
-    pub fn can_meet(&self, user: &User, rival: &User, resource: Resource, mode: Mode) -> bool {
-        self.can_fail(user, rival, resource, mode)
-            && !self.held_before(user, resource).iter().any(|(held, mode)| {
-                let shared = user.is_fault && rival.is_fault && held.is_per_page();
-                !held.is_per_vcpu()
-                    && !shared
-                    && self.held_around(rival, resource).iter().any(|(other, around)| other == held && mode.conflicts(*around))
-            })
-    }
-
-    /// What a leaf holds when it tries `resource`.
-    fn held_before(&self, user: &User, resource: Resource) -> Vec<(Resource, Mode)> {
-        self.held_where(user, |op| op.kind.acquires() == Some(resource))
-    }
-
-    /// What a leaf holds at every step at which it holds `resource`.
-    fn held_around(&self, user: &User, resource: Resource) -> Vec<(Resource, Mode)> {
-        self.held_where(user, |op| op.held.has(resource))
-    }
-
-    /// The acquisitions that a leaf holds at every step of a kind.
-    fn held_where(&self, user: &User, at: impl Fn(&Op) -> bool) -> Vec<(Resource, Mode)> {
-        let steps: Vec<&Op> = self.code.ops[1..].iter().filter(|op| op.leaf == user.leaf && at(op)).collect();
-        let always = |resource: Resource| !steps.is_empty() && steps.iter().all(|op| op.held.has(resource));
-        user.acquisitions.iter().copied().filter(|(resource, _)| always(*resource)).collect()
-    }
-
-    /// Marks the steps that R1 merges: no configured agent can make them fail or notice them.
-    fn find_contention(&mut self) {
-        let contended = |user: &User, resource: Resource| {
-            let mode = user.acquisitions.iter().find(|(other, _)| *other == resource).map(|(_, mode)| *mode);
-            mode.is_none_or(|mode| self.users.iter().any(|rival| self.can_fail(user, rival, resource, mode)))
-        };
-        let mut uncontended = vec![false; self.code.ops.len()];
-        for (address, op) in self.code.ops.iter().enumerate() {
-            let resource = match op.kind {
-                OpKind::Acquire { resource, .. } | OpKind::Release { resource } => resource,
-                OpKind::SetTdel { .. }
-                | OpKind::LookHostPriority
-                | OpKind::YieldTdel
-                | OpKind::MarkHostPriority
-                | OpKind::ClearHostPriority => Resource::SeptEntry,
-                _ => continue,
-            };
-            uncontended[address] =
-                self.users.iter().filter(|user| user.leaf == op.leaf).all(|user| !contended(user, resource));
-        }
-        let host = |user: &User| user.acquisitions.contains(&(Resource::SeptEntry, Mode::Host));
-        self.host_rivals = self.users.iter().any(|user| {
-            host(user)
-                && self.users.iter().any(|rival| {
-                    host(rival) && self.can_fail(user, rival, Resource::SeptEntry, Mode::Host)
-                })
-        });
-        for (op, uncontended) in self.code.ops.iter_mut().zip(uncontended) {
-            op.uncontended = uncontended;
-        }
-    }
-
     /// The line of its program a vCPU stands at.
     #[must_use]
     pub fn vcpu_line(&self, vcpu: &super::state::Vcpu) -> &Line {
@@ -348,7 +296,12 @@ impl System {
 
     /// Every step number that can occur, statically: for the list of steps that never fired.
     pub fn possible_steps(&self) -> impl Iterator<Item = StepId> + '_ {
-        self.observations.possible.iter().enumerate().filter(|(_, possible)| **possible).map(|(id, _)| StepId(id as u16))
+        self.observations
+            .possible
+            .iter()
+            .enumerate()
+            .filter(|(_, possible)| **possible)
+            .map(|(id, _)| StepId(id as u16))
     }
 }
 
@@ -366,7 +319,10 @@ fn check_sizes(scenario: &Scenario) -> Result<(), ConfigError> {
 
 /// What a leaf can acquire in this scenario: 0-step steps only where 0-step can be armed.
 fn acquisitions(leaf: &Leaf, scenario: &Scenario) -> Vec<(Resource, Mode)> {
-    let taken = leaf.flow.iter().filter(|step| step.when.is_none() || scenario.zero_step);
+    let taken = leaf
+        .flow
+        .iter()
+        .filter(|step| step.when.is_none() || scenario.zero_step);
     taken
         .filter_map(|step| match step.action {
             FlowAction::Acquire { resource, mode, .. } => Some((resource, mode)),
@@ -393,7 +349,15 @@ fn equal_shape(table: &LockTable, name: &str) -> Option<&'static str> {
     let shape = |key: &str| table.leaf(key).map(|leaf| leaf.flow.clone());
     let no_store = |key: &str| {
         table.leaf(key).is_some_and(|leaf| {
-            leaf.flow.iter().all(|step| !matches!(step.action, FlowAction::Effect { releases: Some(_), .. }))
+            leaf.flow.iter().all(|step| {
+                !matches!(
+                    step.action,
+                    FlowAction::Effect {
+                        releases: Some(_),
+                        ..
+                    }
+                )
+            })
         })
     };
     (name == "TDG.MEM.PAGE.ATTR.WR" && shape(name) == shape(twin) && no_store(name)).then_some(twin)

@@ -13,23 +13,50 @@ impl System {
         frame: &Frame<'a, O>,
         mut emit: impl FnMut(Frame<'a, O>),
     ) -> Overflow {
-        let Some(vcpu) = frame.own else { return Overflow::default() };
+        let Some(vcpu) = frame.own else {
+            return Overflow::default();
+        };
         let mut by_hardware = |what: Environment, changed: Vcpu| {
             let mut next = frame.clone();
             next.own = Some(changed);
-            next.trail.push(self.labels.id(Part::Environment, what as u8, 0));
+            next.trail
+                .push(self.labels.id(Part::Environment, what as u8, 0));
             emit(self.settle(next));
         };
         if let Some((in_guest, stores)) = vcpu.stores.pop() {
-            let mode = if in_guest { VcpuMode::InGuest } else { VcpuMode::Outside };
-            by_hardware(Environment::DrainMode, Vcpu { mode, stores, ..vcpu });
+            let mode = if in_guest {
+                VcpuMode::InGuest
+            } else {
+                VcpuMode::Outside
+            };
+            by_hardware(
+                Environment::DrainMode,
+                Vcpu {
+                    mode,
+                    stores,
+                    ..vcpu
+                },
+            );
         }
         if vcpu.kick == KickPhase::Sent {
-            by_hardware(Environment::Deliver, Vcpu { kick: KickPhase::Pending, ..vcpu });
+            by_hardware(
+                Environment::Deliver,
+                Vcpu {
+                    kick: KickPhase::Pending,
+                    ..vcpu
+                },
+            );
         }
         // Taking an interrupt drains the store buffer first (SDM volume 3A, "Store Buffer").
-        if vcpu.kick == KickPhase::Pending && vcpu.stores.is_empty() && self.takes_interrupts(&vcpu) {
-            by_hardware(Environment::Acknowledge, Vcpu { kick: KickPhase::Visited, ..vcpu });
+        if vcpu.kick == KickPhase::Pending && vcpu.stores.is_empty() && self.takes_interrupts(&vcpu)
+        {
+            by_hardware(
+                Environment::Acknowledge,
+                Vcpu {
+                    kick: KickPhase::Visited,
+                    ..vcpu
+                },
+            );
         }
         if !self.must_take_interrupt(&vcpu) {
             return self.step_and_settle(frame, emit);
@@ -48,13 +75,20 @@ impl System {
         {
             let mut next = frame.clone();
             (next.shared.flag, next.shared.flag_stores) = (flag, stores);
-            next.trail.push(self.labels.id(Part::Environment, Environment::DrainFlag as u8, 0));
+            next.trail.push(
+                self.labels
+                    .id(Part::Environment, Environment::DrainFlag as u8, 0),
+            );
             emit(self.settle(next));
         }
         self.step_and_settle(frame, emit)
     }
 
-    fn step_and_settle<'a, O: Others>(&self, frame: &Frame<'a, O>, mut emit: impl FnMut(Frame<'a, O>)) -> Overflow {
+    fn step_and_settle<'a, O: Others>(
+        &self,
+        frame: &Frame<'a, O>,
+        mut emit: impl FnMut(Frame<'a, O>),
+    ) -> Overflow {
         let mut out = Outcomes::new();
         let overflow = self.step_program(frame, &mut out);
         for next in out.drain(..) {

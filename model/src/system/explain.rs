@@ -2,12 +2,12 @@
 
 use super::System;
 use super::labels::{Environment, Part, StepId, op_outcomes, op_text, outcomes};
+use super::run::Agent;
+use super::state::State;
 use crate::kvm::Anchor;
 use crate::kvm::instr::{Instr, KickStep};
-use super::run::Agent;
 use crate::module::OpKind;
 use crate::table::Effect;
-use super::state::State;
 
 /// A step in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +29,30 @@ impl System {
             Part::Module => {
                 let op = self.op(line);
                 let leaf = &self.code.leaves[usize::from(op.leaf.0)];
-                let anchor = Anchor { function: leaf.key.clone(), file: leaf.source.clone() };
-                StepText { name: op_text(op), outcome: pick(op_outcomes(op), outcome), anchor }
+                let anchor = Anchor {
+                    function: leaf.key.clone(),
+                    file: leaf.source.clone(),
+                };
+                StepText {
+                    name: op_text(op),
+                    outcome: pick(op_outcomes(op), outcome),
+                    anchor,
+                }
             }
             Part::Environment => {
-                let name = Environment::NAMES.get(usize::from(line)).copied().unwrap_or_default();
-                let anchor = Anchor { function: String::new(), file: "x86 store buffer and local APIC".into() };
-                StepText { name: name.into(), outcome: String::new(), anchor }
+                let name = Environment::NAMES
+                    .get(usize::from(line))
+                    .copied()
+                    .unwrap_or_default();
+                let anchor = Anchor {
+                    function: String::new(),
+                    file: "x86 store buffer and local APIC".into(),
+                };
+                StepText {
+                    name: name.into(),
+                    outcome: String::new(),
+                    anchor,
+                }
             }
             _ => {
                 let text = &self.program(part)[usize::from(line)];
@@ -43,7 +60,11 @@ impl System {
                     Instr::Call { leaf, .. } => self.code.leaves[usize::from(leaf.0)].key.clone(),
                     _ => text.text.to_owned(),
                 };
-                StepText { name, outcome: pick(outcomes(text.instr), outcome), anchor: text.anchor.clone() }
+                StepText {
+                    name,
+                    outcome: pick(outcomes(text.instr), outcome),
+                    anchor: text.anchor.clone(),
+                }
             }
         }
     }
@@ -53,7 +74,10 @@ impl System {
     pub fn waits_for(&self, state: &State, agent: Agent) -> (String, &'static str) {
         let (part, control) = match agent {
             Agent::Zapper => (Part::Zapper, state.shared.zapper),
-            Agent::Thread(index) => (Part::thread(usize::from(index)), state.shared.threads[usize::from(index)]),
+            Agent::Thread(index) => (
+                Part::thread(usize::from(index)),
+                state.shared.threads[usize::from(index)],
+            ),
             Agent::Vcpu(index) => (Part::Vcpu, state.vcpus[usize::from(index)].control),
         };
         let line = &self.program(part)[usize::from(control.line)];
@@ -62,7 +86,9 @@ impl System {
             Instr::BeginZap { .. } => "a KVM lock is held against it, or no page is mapped",
             Instr::FaultLock { .. } | Instr::Premap => "mmu_lock is held for write",
             Instr::Lock { .. } => "a KVM lock is held against it",
-            Instr::Kick { step: KickStep::Wait } => "an IPI is not acknowledged",
+            Instr::Kick {
+                step: KickStep::Wait,
+            } => "an IPI is not acknowledged",
             Instr::Kick { .. } | Instr::FullBarrier | Instr::Call { .. } | Instr::Unlock { .. } => {
                 "its store buffer is not empty"
             }
@@ -89,9 +115,15 @@ impl System {
             }
             _ => match self.program(part)[usize::from(line)].instr {
                 Instr::Nop | Instr::Jump { .. } | Instr::RunLoop { .. } => true,
-                Instr::Kick { step: KickStep::End } => true,
-                Instr::Kick { step: KickStep::Visit } => outcome == 4,
-                Instr::Kick { step: KickStep::Send } => outcome == 1,
+                Instr::Kick {
+                    step: KickStep::End,
+                } => true,
+                Instr::Kick {
+                    step: KickStep::Visit,
+                } => outcome == 4,
+                Instr::Kick {
+                    step: KickStep::Send,
+                } => outcome == 1,
                 Instr::UnlessBusy { .. }
                 | Instr::UnlessPremapError { .. }
                 | Instr::UnlessRunnable { .. }
@@ -110,8 +142,14 @@ impl System {
     #[must_use]
     pub fn describe(&self, id: StepId) -> String {
         let text = self.text(id);
-        let outcome = if text.outcome.is_empty() { String::new() } else { format!(" -> {}", text.outcome) };
-        format!("{} {}{outcome}", text.anchor.function, text.name).trim_start().to_owned()
+        let outcome = if text.outcome.is_empty() {
+            String::new()
+        } else {
+            format!(" -> {}", text.outcome)
+        };
+        format!("{} {}{outcome}", text.anchor.function, text.name)
+            .trim_start()
+            .to_owned()
     }
 }
 
@@ -120,5 +158,9 @@ const USUAL: [&str; 5] = ["done", "taken", "called", "enter", "no error"];
 
 fn pick(names: &[&str], outcome: u8) -> String {
     let name = names.get(usize::from(outcome)).copied().unwrap_or_default();
-    if USUAL.contains(&name) { String::new() } else { name.to_owned() }
+    if USUAL.contains(&name) {
+        String::new()
+    } else {
+        name.to_owned()
+    }
 }

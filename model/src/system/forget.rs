@@ -33,7 +33,9 @@ fn forget_vcpu(system: &System, vcpu: &mut Vcpu) {
 /// Between ACCEPT's look at the entry and its store: the entry is locked and not yet stored.
 fn carries_copy(system: &System, control: Control) -> bool {
     let op = system.op(control.op);
-    control.op != 0 && op.held.has(Resource::SeptEntry) && !matches!(op.kind, OpKind::Release { .. })
+    control.op != 0
+        && op.held.has(Resource::SeptEntry)
+        && !matches!(op.kind, OpKind::Release { .. })
 }
 
 /// The page is that of the call in flight, of the exit to be handled, or of the fault under way.
@@ -44,5 +46,8 @@ fn needs_page(system: &System, vcpu: &Vcpu) -> bool {
     if vcpu.control.op != 0 {
         return system.code.leaves[usize::from(system.op(vcpu.control.op).leaf.0)].is_tdcall;
     }
-    matches!(system.vcpu_line(vcpu).instr, Instr::FaultLock { .. } | Instr::Unlock { .. })
+    matches!(
+        system.vcpu_line(vcpu).instr,
+        Instr::FaultLock { .. } | Instr::Unlock { .. }
+    )
 }

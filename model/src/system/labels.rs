@@ -31,7 +31,11 @@ impl Part {
     /// The part of ioctl thread `index`.
     #[must_use]
     pub const fn thread(index: usize) -> Self {
-        if index == 0 { Self::Thread0 } else { Self::Thread1 }
+        if index == 0 {
+            Self::Thread0
+        } else {
+            Self::Thread1
+        }
     }
 }
 
@@ -100,12 +104,24 @@ impl Labels {
     /// The step with a number.
     #[must_use]
     pub fn parts(&self, id: StepId) -> (Part, u8, u8) {
-        const PARTS: [Part; 6] =
-            [Part::Zapper, Part::Vcpu, Part::Thread0, Part::Thread1, Part::Module, Part::Environment];
-        let part = (0..6).rev().find(|part| self.bases[*part] <= id.0 && self.bases[*part] < self.bases[*part + 1]);
+        const PARTS: [Part; 6] = [
+            Part::Zapper,
+            Part::Vcpu,
+            Part::Thread0,
+            Part::Thread1,
+            Part::Module,
+            Part::Environment,
+        ];
+        let part = (0..6)
+            .rev()
+            .find(|part| self.bases[*part] <= id.0 && self.bases[*part] < self.bases[*part + 1]);
         let part = part.unwrap_or(0);
         let offset = id.0 - self.bases[part];
-        (PARTS[part], (offset / OUTCOMES) as u8, (offset % OUTCOMES) as u8)
+        (
+            PARTS[part],
+            (offset / OUTCOMES) as u8,
+            (offset % OUTCOMES) as u8,
+        )
     }
 }
 
@@ -127,23 +143,52 @@ pub mod returned {
 #[must_use]
 pub fn outcomes(instr: Instr) -> &'static [&'static str] {
     match instr {
-        Instr::Call { site: CallSite::Other, .. } => {
-            &["called", "called, flag not tested", "returned", "returned BUSY", "returned an error"]
-        }
-        Instr::Call { .. } => &["called", "", "returned", "returned BUSY", "returned an error"],
+        Instr::Call {
+            site: CallSite::Other,
+            ..
+        } => &[
+            "called",
+            "called, flag not tested",
+            "returned",
+            "returned BUSY",
+            "returned an error",
+        ],
+        Instr::Call { .. } => &[
+            "called",
+            "",
+            "returned",
+            "returned BUSY",
+            "returned an error",
+        ],
         Instr::UnlessBusy { .. } => &["no", "yes", "yes, although it is not TDX_OPERAND_BUSY"],
-        Instr::Kick { step: KickStep::Visit } => {
-            &["OUTSIDE_GUEST_MODE, skip", "IN_GUEST_MODE, needs an IPI", "EXITING_GUEST_MODE, needs an IPI", "EXITING_GUEST_MODE, skip", "all visited"]
+        Instr::Kick {
+            step: KickStep::Visit,
+        } => &[
+            "OUTSIDE_GUEST_MODE, skip",
+            "IN_GUEST_MODE, needs an IPI",
+            "EXITING_GUEST_MODE, needs an IPI",
+            "EXITING_GUEST_MODE, skip",
+            "all visited",
+        ],
+        Instr::Kick {
+            step: KickStep::Send,
+        } => &["IPI sent", "all sent"],
+        Instr::Kick {
+            step: KickStep::Wait,
+        } => &["done"],
+        Instr::IfError { .. } | Instr::UnlessPremapError { .. } | Instr::UnlessRunnable { .. } => {
+            &["no", "yes"]
         }
-        Instr::Kick { step: KickStep::Send } => &["IPI sent", "all sent"],
-        Instr::Kick { step: KickStep::Wait } => &["done"],
-        Instr::IfError { .. } | Instr::UnlessPremapError { .. } | Instr::UnlessRunnable { .. } => &["no", "yes"],
         Instr::BugOn => &["no error", "KVM_BUG_ON fires"],
         Instr::RunLoop { .. } => &["enter", "to userspace", "halt", "scheduled out"],
         Instr::ExitRequest { .. } => &["no", "EXITING_GUEST_MODE", "request or work pending"],
         Instr::TestFlag { .. } => &["down", "raised: turn back"],
         Instr::VpEnterStatus { .. } => &["exit", "BUSY: leave", "BUSY: re-enter"],
-        Instr::HandleExitIrqoff => &["nothing to dispatch", "dispatch the interrupt", "dispatch the same interrupt again"],
+        Instr::HandleExitIrqoff => &[
+            "nothing to dispatch",
+            "dispatch the interrupt",
+            "dispatch the same interrupt again",
+        ],
         Instr::HandleExit { .. } => &["no fault", "EPT violation"],
         Instr::FaultLock { .. } => &["absent: freeze it", "present", "frozen by another vCPU"],
         Instr::AugStatus => &["mapped", "BUSY: RET_PF_RETRY", "KVM_BUG_ON fires"],
@@ -177,14 +222,24 @@ pub fn op_outcomes(op: &Op) -> &'static [&'static str] {
         OpKind::LookHostPriority => &["not marked", "marked: give way"],
         OpKind::BranchZeroStep => &["armed", "not armed"],
         OpKind::Effect { effect, .. } => match effect {
-            Effect::BlockEntry => &["done", "GPA_RANGE_ALREADY_BLOCKED", "EPT_ENTRY_STATE_INCORRECT"],
+            Effect::BlockEntry => &[
+                "done",
+                "GPA_RANGE_ALREADY_BLOCKED",
+                "EPT_ENTRY_STATE_INCORRECT",
+            ],
             Effect::AdvanceEpoch => &["done", "PREVIOUS_TLB_EPOCH_BUSY"],
-            Effect::CheckLeaf | Effect::AugEntry | Effect::AddEntry => &["done", "EPT_ENTRY_STATE_INCORRECT"],
+            Effect::CheckLeaf | Effect::AugEntry | Effect::AddEntry => {
+                &["done", "EPT_ENTRY_STATE_INCORRECT"]
+            }
             Effect::CheckTracked => &["done", "GPA_RANGE_NOT_BLOCKED", "TLB_TRACKING_NOT_DONE"],
             Effect::WouldFault => &["no", "would fault: TD exit"],
-            Effect::RunGuest => {
-                &["TDCALL", "EPT violation", "kick IPI", "other interrupt", "TDVMCALL"]
-            }
+            Effect::RunGuest => &[
+                "TDCALL",
+                "EPT violation",
+                "kick IPI",
+                "other interrupt",
+                "TDVMCALL",
+            ],
             Effect::AcceptCheck => &["pending", "PAGE_ALREADY_ACCEPTED", "EPT violation: TD exit"],
             Effect::AttrCheck => &["done", "EPT violation: TD exit"],
             _ => &["done"],

@@ -25,7 +25,10 @@ impl System {
             return (self.reductions.merge_uncontended && op.uncontended)
                 || (self.reductions.fuse_local && self.op_is_local(op));
         }
-        let interrupted = frame.part == Part::Vcpu && frame.own.is_some_and(|vcpu| self.must_take_interrupt(&vcpu));
+        let interrupted = frame.part == Part::Vcpu
+            && frame
+                .own
+                .is_some_and(|vcpu| self.must_take_interrupt(&vcpu));
         self.reductions.fuse_local && !interrupted && self.line_is_local(frame)
     }
 
@@ -103,20 +106,34 @@ impl System {
             // The CPU's own buffer; nobody else can empty or fill it.
             Instr::FullBarrier => frame.buffer_is_empty(),
             // A call closes that window too, unless interrupts are off or no kick can be under way.
-            Instr::Call { .. } => frame.buffer_is_empty() && (self.line_of(frame).irqs_off || self.kick_is_excluded(frame)),
+            Instr::Call { .. } => {
+                frame.buffer_is_empty()
+                    && (self.line_of(frame).irqs_off || self.kick_is_excluded(frame))
+            }
             // Into the CPU's own buffer; the drain is what others see.
             Instr::StoreFlag { .. } | Instr::StoreMode { .. } => {
                 self.scenario.memory == Memory::Tso && frame.buffer_is_empty()
             }
             // Only the zapper makes these false again.
             Instr::Kick { .. } if frame.broadcast == Broadcast::KickEnded => false,
-            Instr::Kick { step: KickStep::Visit } => !some(Predicate::Unvisited),
-            Instr::Kick { step: KickStep::Send } => !some(Predicate::Queued),
-            Instr::Kick { step: KickStep::Wait } => !some(Predicate::Unacknowledged),
-            Instr::Kick { step: KickStep::End } => true,
+            Instr::Kick {
+                step: KickStep::Visit,
+            } => !some(Predicate::Unvisited),
+            Instr::Kick {
+                step: KickStep::Send,
+            } => !some(Predicate::Queued),
+            Instr::Kick {
+                step: KickStep::Wait,
+            } => !some(Predicate::Unacknowledged),
+            Instr::Kick {
+                step: KickStep::End,
+            } => true,
             Instr::BugOn | Instr::IoctlStatus { .. } => is_success,
             // Frozen or present: another fault on the page does the same (nothing) either way.
-            Instr::AugStatus => is_success || self.code.statuses[usize::from(frame.control().status)].is_operand_busy(),
+            Instr::AugStatus => {
+                is_success
+                    || self.code.statuses[usize::from(frame.control().status)].is_operand_busy()
+            }
             Instr::BeginZap { .. }
             | Instr::Unlock { .. }
             | Instr::RunLoop { .. }

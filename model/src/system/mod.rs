@@ -2,14 +2,17 @@
 //! and store buffers.
 //!
 //! [`System::successors`] is the one transition function. Rooms: [`state`] what is remembered,
-//! [`pack`] states as keys, `kvm_step` and `module_step` what a line or a module step does,
+//! [`pack`] states as keys, `kvm_step`, `zapper_step`, `vcpu_step`, `ioctl_step` and
+//! `module_step` what a line or a module step does,
 //! `environment` what the hardware does by itself, `locality` which steps are taken together (R1, R2),
 //! `forget` which fields are dead (R3), [`others`] what a step may ask about other vCPUs.
 
 mod build;
+mod contention;
 mod environment;
 mod explain;
 mod forget;
+mod ioctl_step;
 mod kvm_step;
 pub mod labels;
 mod locality;
@@ -18,6 +21,8 @@ pub mod others;
 pub mod pack;
 mod run;
 pub mod state;
+mod vcpu_step;
+mod zapper_step;
 
 pub use build::{ConfigError, EPT_VIOLATION_EXIT, Reductions, System, User};
 pub use explain::StepText;

@@ -20,7 +20,11 @@ impl System {
     /// The locks a thread that is not a vCPU holds.
     #[must_use]
     pub fn held_by(&self, control: Control) -> Held {
-        if control.op == 0 { Held::default() } else { self.op(control.op).held }
+        if control.op == 0 {
+            Held::default()
+        } else {
+            self.op(control.op).held
+        }
     }
 
     /// The locks a vCPU thread or its guest holds; in a TDCALL also what TDH.VP.ENTER holds around it.
@@ -30,7 +34,11 @@ impl System {
             return Held::default();
         }
         let op = self.op(vcpu.control.op);
-        if self.code.leaves[usize::from(op.leaf.0)].is_tdcall { op.held.and(self.guest_held) } else { op.held }
+        if self.code.leaves[usize::from(op.leaf.0)].is_tdcall {
+            op.held.and(self.guest_held)
+        } else {
+            op.held
+        }
     }
 
     /// True when a vCPU is between the start of TDH.VP.ENTER and its return, guest included.
@@ -44,38 +52,75 @@ impl System {
     }
 
     /// Whether a try-acquire fails now: somebody else holds the lock in a conflicting mode.
-    fn is_contended<O: Others>(&self, frame: &Frame<'_, O>, resource: Resource, mode: Mode) -> bool {
+    fn is_contended<O: Others>(
+        &self,
+        frame: &Frame<'_, O>,
+        resource: Resource,
+        mode: Mode,
+    ) -> bool {
         if resource.is_per_vcpu() {
             return false;
         }
         let page = frame.control().page;
         let shared = &frame.shared;
-        let singletons =
-            [(Part::Zapper, shared.zapper), (Part::Thread0, shared.threads[0]), (Part::Thread1, shared.threads[1])];
-        let by_singleton = singletons.into_iter().take(1 + self.threads.len()).any(|(part, control)| {
-            part != frame.part
-                && self.held_by(control).conflicts(resource, mode)
-                && (!resource.is_per_page() || control.page == page)
-        });
-        by_singleton || frame.any_vcpu(self, Predicate::Conflicts { resource, mode, page })
+        let singletons = [
+            (Part::Zapper, shared.zapper),
+            (Part::Thread0, shared.threads[0]),
+            (Part::Thread1, shared.threads[1]),
+        ];
+        let by_singleton =
+            singletons
+                .into_iter()
+                .take(1 + self.threads.len())
+                .any(|(part, control)| {
+                    part != frame.part
+                        && self.held_by(control).conflicts(resource, mode)
+                        && (!resource.is_per_page() || control.page == page)
+                });
+        by_singleton
+            || frame.any_vcpu(
+                self,
+                Predicate::Conflicts {
+                    resource,
+                    mode,
+                    page,
+                },
+            )
     }
 
     /// Every outcome of the module step the frame's thread stands at.
-    pub(super) fn module_step<'a, O: Others>(&self, frame: &Frame<'a, O>, out: &mut Outcomes<'a, O>) {
+    pub(super) fn module_step<'a, O: Others>(
+        &self,
+        frame: &Frame<'a, O>,
+        out: &mut Outcomes<'a, O>,
+    ) {
         let op = *self.op(frame.control().op);
-        let mut step = Step { system: self, frame, op, out };
+        let mut step = Step {
+            system: self,
+            frame,
+            op,
+            out,
+        };
         match op.kind {
             OpKind::Acquire { resource, mode } => step.acquire(resource, mode),
             OpKind::SetTdel { mode } => step.acquire(Resource::SeptEntry, mode),
             OpKind::MarkHostPriority => step.then(0, |next| page(next).host_priority = true),
             OpKind::ClearHostPriority => step.then(0, |next| page(next).host_priority = false),
             OpKind::LookHostPriority => {
-                if step.page().host_priority { step.fail(1, op.status) } else { step.then(0, |_| {}) }
+                if step.page().host_priority {
+                    step.fail(1, op.status)
+                } else {
+                    step.then(0, |_| {})
+                }
             }
             OpKind::YieldTdel | OpKind::Release { .. } | OpKind::UndoEpoch => step.then(0, |_| {}),
             OpKind::BranchZeroStep => {
                 let armed = frame.own.is_some_and(|vcpu| vcpu.zero_step != 0);
-                if armed { step.then(0, |_| {}) } else { step.goto(1, op.fail, |_| {}) }
+                if armed {
+                    step.then(0, |_| {})
+                } else {
+                    step.goto(1, op.fail, |_| {})
+                }
             }
             OpKind::Effect { effect, .. } => step.effect(effect),
             OpKind::Return => step.finish(),
@@ -103,7 +148,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 
     fn goto(&mut self, outcome: u8, to: u8, change: impl FnOnce(&mut Frame<'a, O>)) {
         let mut next = self.frame.clone();
-        next.trail.push(self.system.labels.id(Part::Module, self.frame.control().op, outcome));
+        next.trail.push(
+            self.system
+                .labels
+                .id(Part::Module, self.frame.control().op, outcome),
+        );
         next.control_mut().op = to;
         change(&mut next);
         self.out.push(next);
@@ -115,7 +164,9 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 
     /// The step fails with a status and unwinds.
     fn fail(&mut self, outcome: u8, status: u8) {
-        self.goto(outcome, self.op.fail, |next| next.control_mut().status = status);
+        self.goto(outcome, self.op.fail, |next| {
+            next.control_mut().status = status
+        });
     }
 
     /// A try-lock: it succeeds or fails at once, it never waits.
@@ -143,7 +194,9 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             Effect::BlockEntry => match self.page().entry {
                 EntryState::Mapped => self.store_entry(EntryState::Blocked, false),
                 EntryState::Pending => self.store_entry(EntryState::PendingBlocked, false),
-                EntryState::Blocked | EntryState::PendingBlocked => self.fail(1, status.already_blocked),
+                EntryState::Blocked | EntryState::PendingBlocked => {
+                    self.fail(1, status.already_blocked)
+                }
                 EntryState::Free => self.fail(2, status.state_incorrect),
             },
             Effect::RecordBepoch => self.then(0, |next| page(next).bepoch = BlockEpoch::Current),
@@ -174,7 +227,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 self.store_entry(EntryState::Mapped, copied);
             }
             Effect::AttrCheck => {
-                if faults(self.page().entry) { self.fail(1, status.ept_violation) } else { self.then(0, |_| {}) }
+                if faults(self.page().entry) {
+                    self.fail(1, status.ept_violation)
+                } else {
+                    self.then(0, |_| {})
+                }
             }
             Effect::AugEntry => match self.page().entry {
                 EntryState::Free => self.store_entry(EntryState::Pending, false),
@@ -210,7 +267,9 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// Would the listed GPA still fault? PENDING counts: its suppress-#VE bit is set.
     fn would_fault(&mut self) {
         let listed = self.frame.own.map_or(0, |vcpu| vcpu.zero_step);
-        let entry = listed.checked_sub(1).map(|page| self.frame.shared.pages[usize::from(page)].entry);
+        let entry = listed
+            .checked_sub(1)
+            .map(|page| self.frame.shared.pages[usize::from(page)].entry);
         if entry.is_none_or(|entry| entry == EntryState::Mapped) {
             self.then(0, |_| {});
             return;
@@ -251,13 +310,31 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 });
             }
             if faults(self.frame.shared.pages[usize::from(page)].entry) {
-                let lists = if self.system.scenario.zero_step { &[0, 1 + page][..] } else { &[0] };
-                for zero_step in lists {
-                    self.exit(guest::EPT_VIOLATION, ExitReason::EptViolation, page, *zero_step);
+                // The fault may be the one that arms, may follow progress, or leaves the list as it is.
+                self.exit(guest::EPT_VIOLATION, ExitReason::EptViolation, page, 0);
+                if self.system.scenario.zero_step {
+                    self.exit(
+                        guest::EPT_VIOLATION,
+                        ExitReason::EptViolation,
+                        page,
+                        1 + page,
+                    );
+                }
+                if vcpu.zero_step != 0 && vcpu.zero_step != 1 + page {
+                    self.exit(
+                        guest::EPT_VIOLATION,
+                        ExitReason::EptViolation,
+                        page,
+                        vcpu.zero_step,
+                    );
                 }
             }
         }
-        let interrupt = if vcpu.kick == KickPhase::Pending { guest::KICKED } else { guest::INTERRUPT };
+        let interrupt = if vcpu.kick == KickPhase::Pending {
+            guest::KICKED
+        } else {
+            guest::INTERRUPT
+        };
         let (reason, other) = if self.system.scenario.exit_reason {
             (ExitReason::Interrupt, ExitReason::Other)
         } else {
@@ -301,7 +378,9 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             self.return_to_kvm(control);
             return;
         }
-        let guest_runs = leaves[usize::from(self.system.enter.0)].guest.unwrap_or_default();
+        let guest_runs = leaves[usize::from(self.system.enter.0)]
+            .guest
+            .unwrap_or_default();
         if control.status == self.system.status.ept_violation {
             let leave = self.system.op(guest_runs).next;
             self.goto(0, leave, |next| {
@@ -312,7 +391,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             });
         } else {
             // td_call() rewrites a host-priority refusal to OPERAND_BUSY; the guest may try again.
-            debug_assert!(self.system.code.statuses[usize::from(control.status)].code() != OPERAND_BUSY_HOST_PRIORITY || control.status != 0);
+            debug_assert!(
+                self.system.code.statuses[usize::from(control.status)].code()
+                    != OPERAND_BUSY_HOST_PRIORITY
+                    || control.status != 0
+            );
             self.goto(0, guest_runs, |next| {
                 let control = next.control_mut();
                 (control.page, control.status) = (0, 0);
@@ -328,7 +411,10 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             _ => returned::SUCCESS,
         };
         self.goto(0, 0, |next| next.control_mut().line += 1);
-        let id = self.system.labels.id(self.frame.part, control.line, outcome);
+        let id = self
+            .system
+            .labels
+            .id(self.frame.part, control.line, outcome);
         if let Some(next) = self.out.last_mut() {
             next.trail.push(id);
         }

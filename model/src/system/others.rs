@@ -67,7 +67,11 @@ impl Predicate {
     #[must_use]
     pub fn holds(self, system: &System, vcpu: &Vcpu) -> bool {
         match self {
-            Self::Conflicts { resource, mode, page } => {
+            Self::Conflicts {
+                resource,
+                mode,
+                page,
+            } => {
                 system.held_by_vcpu(vcpu).conflicts(resource, mode)
                     && (!resource.is_per_page() || vcpu.control.page == page)
             }
@@ -117,7 +121,10 @@ pub struct AllBut<'a> {
 
 impl Others for AllBut<'_> {
     fn any(&self, system: &System, predicate: Predicate) -> bool {
-        self.vcpus.iter().enumerate().any(|(index, vcpu)| index != self.except && predicate.holds(system, vcpu))
+        self.vcpus
+            .iter()
+            .enumerate()
+            .any(|(index, vcpu)| index != self.except && predicate.holds(system, vcpu))
     }
 }
 
@@ -142,7 +149,9 @@ pub struct Recording<'a> {
 impl Others for Recording<'_> {
     fn any(&self, system: &System, predicate: Predicate) -> bool {
         let answer = self.others.any(system, predicate);
-        self.log.borrow_mut().push(Asked::Question(predicate, answer));
+        self.log
+            .borrow_mut()
+            .push(Asked::Question(predicate, answer));
         answer
     }
 }

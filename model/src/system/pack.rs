@@ -2,8 +2,8 @@
 //! where the scenario has any.
 
 use super::state::{
-    BlockEpoch, Control, EntryState, ExitReason, KickPhase, Page, Shared, State, StoreBuffer, Vcpu, VcpuEpoch,
-    VcpuMode,
+    BlockEpoch, Control, EntryState, ExitReason, KickPhase, Page, Shared, State, StoreBuffer, Vcpu,
+    VcpuEpoch, VcpuMode,
 };
 use crate::closed_enum::ClosedEnum;
 use crate::scenario::{MAX_THREADS, MAX_VCPUS};
@@ -59,7 +59,12 @@ impl Words {
     }
 
     fn control(&mut self) -> Control {
-        Control { line: self.byte(6), op: self.byte(8), status: self.byte(5), page: self.byte(1) }
+        Control {
+            line: self.byte(6),
+            op: self.byte(8),
+            status: self.byte(5),
+            page: self.byte(1),
+        }
     }
 }
 
@@ -130,7 +135,14 @@ fn unpack_shared(word: u64, threads: u64) -> Shared {
         mirror: words.flag(),
     });
     let mut words = Words { word: threads };
-    Shared { zapper, flag, flag_stores, bugged, pages, threads: std::array::from_fn(|_| words.control()) }
+    Shared {
+        zapper,
+        flag,
+        flag_stores,
+        bugged,
+        pages,
+        threads: std::array::from_fn(|_| words.control()),
+    }
 }
 
 /// How many words a key has.
@@ -159,7 +171,10 @@ pub fn pack(state: &State, vcpus: usize, threads: usize, sort: bool, key: &mut [
 #[must_use]
 pub fn unpack(key: &[u64], vcpus: usize, threads: usize) -> State {
     let thread_word = if threads > 0 { key[1 + vcpus] } else { 0 };
-    let mut state = State { shared: unpack_shared(key[0], thread_word), vcpus: [Vcpu::default(); MAX_VCPUS] };
+    let mut state = State {
+        shared: unpack_shared(key[0], thread_word),
+        vcpus: [Vcpu::default(); MAX_VCPUS],
+    };
     for (vcpu, word) in state.vcpus.iter_mut().zip(&key[1..=vcpus]) {
         *vcpu = unpack_vcpu(*word);
     }

@@ -20,7 +20,49 @@ pub enum Agent {
 }
 
 /// The steps one transition consists of: the first, and local ones fused to it (R1, R2).
-pub type Trail = ArrayVec<StepId, 32>;
+#[derive(Clone, Copy, Debug)]
+pub struct Trail {
+    len: u8,
+    steps: [StepId; Trail::CAPACITY],
+}
+
+impl Trail {
+    /// The most steps; fusing stops short of it, which is sound.
+    const CAPACITY: usize = 31;
+
+    const fn new() -> Self {
+        Self {
+            len: 0,
+            steps: [StepId(0); Self::CAPACITY],
+        }
+    }
+
+    pub(super) fn push(&mut self, step: StepId) {
+        self.steps[usize::from(self.len)] = step;
+        self.len += 1;
+    }
+
+    /// Room for another step and for the caller's view of a return.
+    const fn has_room(&self) -> bool {
+        self.len as usize + 2 < Self::CAPACITY
+    }
+}
+
+impl std::ops::Deref for Trail {
+    type Target = [StepId];
+
+    fn deref(&self) -> &[StepId] {
+        &self.steps[..usize::from(self.len)]
+    }
+}
+
+impl PartialEq for Trail {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Trail {}
 
 /// A transition: who, which steps with which outcomes, and which vCPU the zapper's step was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +127,13 @@ impl<O: Others> Frame<'_, O> {
     /// Whether a vCPU other than the stepping one satisfies the predicate. For the kick's steps the
     /// vCPU they are about is another one.
     pub(super) fn any_vcpu(&self, system: &System, predicate: Predicate) -> bool {
-        let target = if self.part == Part::Vcpu { None } else { self.own };
-        target.is_some_and(|vcpu| predicate.holds(system, &vcpu)) || self.others.any(system, predicate)
+        let target = if self.part == Part::Vcpu {
+            None
+        } else {
+            self.own
+        };
+        target.is_some_and(|vcpu| predicate.holds(system, &vcpu))
+            || self.others.any(system, predicate)
     }
 
     /// True when the stepping CPU has no store waiting.
@@ -105,7 +152,11 @@ impl System {
     #[must_use]
     pub fn initial(&self) -> State {
         use super::state::{EntryState, Page};
-        let mapped = Page { entry: EntryState::Mapped, mirror: true, ..Page::default() };
+        let mapped = Page {
+            entry: EntryState::Mapped,
+            mirror: true,
+            ..Page::default()
+        };
         let mut pages = [Page::default(); crate::scenario::MAX_PAGES];
         if self.scenario.finalized {
             pages[..self.scenario.pages].fill(mapped);
@@ -118,7 +169,10 @@ impl System {
             pages,
             threads: [Control::default(); crate::scenario::MAX_THREADS],
         };
-        State { shared, vcpus: [Vcpu::default(); crate::scenario::MAX_VCPUS] }
+        State {
+            shared,
+            vcpus: [Vcpu::default(); crate::scenario::MAX_VCPUS],
+        }
     }
 
     /// Calls `emit` with every transition possible in `state`.
@@ -131,13 +185,21 @@ impl System {
 
     /// The same, and every question asked about other vCPUs goes to `log` with its answer. The log
     /// of a transition is what was added before it was emitted, since the last [`Asked::Agent`].
-    pub fn successors_asking(&self, state: &State, log: &RefCell<Vec<Asked>>, emit: impl FnMut(Event, State)) {
+    pub fn successors_asking(
+        &self,
+        state: &State,
+        log: &RefCell<Vec<Asked>>,
+        emit: impl FnMut(Event, State),
+    ) {
         let vcpus = &state.vcpus[..self.scenario.vcpus];
         self.visit(
             state,
             |except| {
                 log.borrow_mut().push(Asked::Agent);
-                Recording { others: AllBut { vcpus, except }, log }
+                Recording {
+                    others: AllBut { vcpus, except },
+                    log,
+                }
             },
             emit,
         );
@@ -154,13 +216,20 @@ impl System {
             return overflow;
         }
         let vcpus = &state.vcpus[..self.scenario.vcpus];
-        for index in 0..vcpus.len() {
+        for (index, vcpu) in vcpus.iter().enumerate() {
             let others = all_but(index);
-            let frame = self.frame(Part::Vcpu, state, Some(vcpus[index]), &others);
+            let frame = self.frame(Part::Vcpu, state, Some(*vcpu), &others);
             let agent = Agent::Vcpu(index as u8);
-            overflow.0 |= self.step_vcpu(&frame, |done| emit_concrete(self, state, agent, None, done, &mut emit)).0;
+            overflow.0 |= self
+                .step_vcpu(&frame, |done| {
+                    emit_concrete(self, state, agent, None, done, &mut emit)
+                })
+                .0;
         }
-        for part in [Part::Zapper, Part::Thread0, Part::Thread1].into_iter().take(1 + self.threads.len()) {
+        for part in [Part::Zapper, Part::Thread0, Part::Thread1]
+            .into_iter()
+            .take(1 + self.threads.len())
+        {
             let agent = match part {
                 Part::Zapper => Agent::Zapper,
                 Part::Thread0 => Agent::Thread(0),
@@ -168,14 +237,20 @@ impl System {
             };
             let everyone = all_but(usize::MAX);
             let frame = self.frame(part, state, None, &everyone);
-            overflow.0 |= self.step_singleton(&frame, |done| emit_concrete(self, state, agent, None, done, &mut emit)).0;
+            overflow.0 |= self
+                .step_singleton(&frame, |done| {
+                    emit_concrete(self, state, agent, None, done, &mut emit)
+                })
+                .0;
         }
         if self.zapper_wants_target(&state.shared) {
-            for index in 0..vcpus.len() {
+            for (index, vcpu) in vcpus.iter().enumerate() {
                 let others = all_but(index);
-                let frame = self.frame(Part::Zapper, state, Some(vcpus[index]), &others);
+                let frame = self.frame(Part::Zapper, state, Some(*vcpu), &others);
                 let target = Some(index as u8);
-                self.step_kick(&frame, |done| emit_concrete(self, state, Agent::Zapper, target, done, &mut emit));
+                self.step_kick(&frame, |done| {
+                    emit_concrete(self, state, Agent::Zapper, target, done, &mut emit)
+                });
             }
         }
         overflow
@@ -200,12 +275,19 @@ impl System {
         own: Option<Vcpu>,
         others: &'a O,
     ) -> Frame<'a, O> {
-        Frame { others, part, shared: state.shared, own, broadcast: Broadcast::None, trail: Trail::new() }
+        Frame {
+            others,
+            part,
+            shared: state.shared,
+            own,
+            broadcast: Broadcast::None,
+            trail: Trail::new(),
+        }
     }
 
     /// Takes one step and then every local step that follows (R1, R2).
     pub(super) fn settle<'a, O: Others>(&self, mut frame: Frame<'a, O>) -> Frame<'a, O> {
-        while frame.trail.remaining_capacity() > 2 && self.is_local(&frame) {
+        while frame.trail.has_room() && self.is_local(&frame) {
             let mut next = Outcomes::new();
             self.step_program(&frame, &mut next);
             let Some(only) = next.pop() else { break };
@@ -238,7 +320,10 @@ fn emit_concrete<O: Others>(
     done: Frame<'_, O>,
     emit: &mut impl FnMut(Event, State),
 ) {
-    let mut next = State { shared: done.shared, vcpus: state.vcpus };
+    let mut next = State {
+        shared: done.shared,
+        vcpus: state.vcpus,
+    };
     let index = match agent {
         Agent::Vcpu(index) => Some(index),
         _ => target,
@@ -252,7 +337,14 @@ fn emit_concrete<O: Others>(
     if system.reductions.forget_dead {
         forget_dead(system, &mut next);
     }
-    emit(Event { agent, target, trail: done.trail }, next);
+    emit(
+        Event {
+            agent,
+            target,
+            trail: done.trail,
+        },
+        next,
+    );
 }
 
 /// Applies a broadcast to every vCPU (and to the pages, for the epoch).
@@ -261,6 +353,8 @@ fn spread(system: &System, state: &mut State, broadcast: Broadcast) {
         match broadcast {
             Broadcast::None => {}
             Broadcast::EpochAdvanced => vcpu.epoch = VcpuEpoch::Previous,
+            // An IPI that nobody waits for (M03, M04) is forgotten here: all it could still do is
+            // interrupt the guest, which an interrupt can do at any time anyway.
             Broadcast::KickEnded => vcpu.kick = KickPhase::Unvisited,
         }
     }

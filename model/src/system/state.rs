@@ -45,7 +45,10 @@ impl StoreBuffer {
         if self.len == Self::CAPACITY {
             return None;
         }
-        Some(Self { len: self.len + 1, bits: self.bits | (value as u8) << self.len })
+        Some(Self {
+            len: self.len + 1,
+            bits: self.bits | (value as u8) << self.len,
+        })
     }
 
     /// The oldest store and the rest.
@@ -54,7 +57,13 @@ impl StoreBuffer {
         if self.len == 0 {
             return None;
         }
-        Some((self.bits & 1 == 1, Self { len: self.len - 1, bits: self.bits >> 1 }))
+        Some((
+            self.bits & 1 == 1,
+            Self {
+                len: self.len - 1,
+                bits: self.bits >> 1,
+            },
+        ))
     }
 
     /// The value a load by the same CPU is given: the newest store.
@@ -71,7 +80,10 @@ impl StoreBuffer {
     }
 
     pub(super) const fn from_bits(bits: u64) -> Self {
-        Self { len: (bits & 3) as u8, bits: (bits >> 2 & 3) as u8 }
+        Self {
+            len: (bits & 3) as u8,
+            bits: (bits >> 2 & 3) as u8,
+        }
     }
 }
 
@@ -214,7 +226,12 @@ impl Default for Vcpu {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { entry: EntryState::Free, host_priority: false, bepoch: BlockEpoch::Older, mirror: false }
+        Self {
+            entry: EntryState::Free,
+            host_priority: false,
+            bepoch: BlockEpoch::Older,
+            mirror: false,
+        }
     }
 }
 

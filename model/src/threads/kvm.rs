@@ -3,7 +3,9 @@
 use super::interrupts::Interrupts;
 use super::module::{Status, Tdcs, tdh_mem_track, tdh_vp_enter};
 use super::runtime::{Flag, Mode, Order, Runtime};
-use crate::kernel::decisions::{Decisions, FlagRaise, Kick, KickModeRead, VcpuBarrier, VcpuFlagTest};
+use crate::kernel::decisions::{
+    Decisions, FlagRaise, Kick, KickModeRead, VcpuBarrier, VcpuFlagTest,
+};
 
 // include/linux/kvm_host.h
 pub(super) const OUTSIDE_GUEST_MODE: u8 = 0;
@@ -35,7 +37,10 @@ pub(super) enum Lap {
 
 impl<R: Runtime> KvmTdx<R> {
     pub(super) fn new(decisions: Decisions, vcpus: usize, lock_words: Order) -> Self {
-        let vcpu = |_| Vcpu { mode: R::Mode::new(), interrupts: Interrupts::new() };
+        let vcpu = |_| Vcpu {
+            mode: R::Mode::new(),
+            interrupts: Interrupts::new(),
+        };
         Self {
             decisions,
             wait_for_sept_zap: R::Flag::new(),

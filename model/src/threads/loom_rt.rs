@@ -47,8 +47,10 @@ impl Mode for AtomicU8 {
     /// The barriers are fences because loom's own SeqCst is only AcqRel, and a failing exchange
     /// would order nothing at all.
     fn cmpxchg(&self, from: u8, to: u8) -> u8 {
-        ordered(Order::FullBarrier, |success, failure| self.compare_exchange(from, to, success, failure))
-            .unwrap_or_else(|old| old)
+        ordered(Order::FullBarrier, |success, failure| {
+            self.compare_exchange(from, to, success, failure)
+        })
+        .unwrap_or_else(|old| old)
     }
 
     fn read_once(&self) -> u8 {
@@ -132,8 +134,10 @@ impl Bits for AtomicU16 {
     }
 
     fn cmpxchg(&self, from: u16, to: u16, order: Order) -> u16 {
-        ordered(order, |success, failure| self.compare_exchange(from, to, success, failure))
-            .unwrap_or_else(|old| old)
+        ordered(order, |success, failure| {
+            self.compare_exchange(from, to, success, failure)
+        })
+        .unwrap_or_else(|old| old)
     }
 }
 
@@ -149,7 +153,9 @@ macro_rules! runtime {
                 full_barrier();
             }
 
-            fn spawn<T: 'static>(thread: impl FnOnce() -> T + Send + 'static) -> impl FnOnce() -> T {
+            fn spawn<T: 'static>(
+                thread: impl FnOnce() -> T + Send + 'static,
+            ) -> impl FnOnce() -> T {
                 let thread = loom::thread::spawn(thread);
                 move || thread.join().unwrap_or_else(|panic| resume_unwind(panic))
             }

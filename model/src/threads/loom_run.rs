@@ -51,7 +51,11 @@ struct Violated;
 ///
 /// # Panics
 /// When an execution panics: a deadlock, a leak, or a bug in the code.
-pub fn run_under_loom(scenario: &TrackWindow, memory: Memory, cap: usize) -> Result<LoomReport, Unsupported> {
+pub fn run_under_loom(
+    scenario: &TrackWindow,
+    memory: Memory,
+    cap: usize,
+) -> Result<LoomReport, Unsupported> {
     scenario.check()?;
     let scenario = *scenario;
     let report = Arc::new(Mutex::new(LoomReport::default()));

@@ -107,7 +107,10 @@ pub fn claim_in_track_window<R: Runtime>(scenario: &TrackWindow) -> Outcome {
         FirstCall::WasBusy => true,
     };
     let second_call = enters_window.then(|| kvm_tdx.retry_track());
-    Outcome { second_call, turned_back: vcpu() > 0 }
+    Outcome {
+        second_call,
+        turned_back: vcpu() > 0,
+    }
 }
 
 #[cfg(test)]
@@ -128,7 +131,12 @@ mod tests {
     ];
 
     fn as_merged(laps: usize, first_call: FirstCall, lock_words: Order) -> TrackWindow {
-        TrackWindow { decisions: Decisions::first_of_each(), laps, first_call, lock_words }
+        TrackWindow {
+            decisions: Decisions::first_of_each(),
+            laps,
+            first_call,
+            lock_words,
+        }
     }
 
     fn mutant(decision: &str, value: &str, lock_words: Order) -> TrackWindow {
@@ -149,7 +157,10 @@ mod tests {
         ] {
             let scenario = as_merged(laps, first_call, Order::Relaxed);
             let report = run_under_loom(&scenario, Weak, CAP).unwrap();
-            assert!(!report.violated && !report.capped, "{laps} {first_call:?}: {report:?}");
+            assert!(
+                !report.violated && !report.capped,
+                "{laps} {first_call:?}: {report:?}"
+            );
             assert!(report.second_calls > 0, "{laps} {first_call:?}: {report:?}");
             assert_eq!(report.executions, executions, "{laps} {first_call:?}");
         }
@@ -160,7 +171,10 @@ mod tests {
         for (decision, value, _) in MUTANTS {
             for order in [Order::Relaxed, Order::AcqRel, Order::FullBarrier] {
                 let report = run_under_loom(&mutant(decision, value, order), Weak, CAP).unwrap();
-                assert!(report.violated, "{decision} = {value}, {order:?}: {report:?}");
+                assert!(
+                    report.violated,
+                    "{decision} = {value}, {order:?}: {report:?}"
+                );
             }
         }
     }
@@ -170,8 +184,14 @@ mod tests {
         for first_call in [FirstCall::WasBusy, FirstCall::Made] {
             let scenario = as_merged(2, first_call, Order::Relaxed);
             let report = run_under_loom(&scenario, SequentiallyConsistent, CAP).unwrap();
-            assert!(!report.violated && !report.capped, "{first_call:?}: {report:?}");
-            assert!(report.second_calls > 0 && report.turned_back > 0, "{report:?}");
+            assert!(
+                !report.violated && !report.capped,
+                "{first_call:?}: {report:?}"
+            );
+            assert!(
+                report.second_calls > 0 && report.turned_back > 0,
+                "{report:?}"
+            );
         }
     }
 
@@ -180,7 +200,10 @@ mod tests {
         for (decision, value, needs_weak) in MUTANTS {
             let scenario = mutant(decision, value, Order::Relaxed);
             let report = run_under_loom(&scenario, SequentiallyConsistent, CAP).unwrap();
-            assert_eq!(report.violated, !needs_weak, "{decision} = {value}: {report:?}");
+            assert_eq!(
+                report.violated, !needs_weak,
+                "{decision} = {value}: {report:?}"
+            );
             assert!(!report.capped, "{decision} = {value}: {report:?}");
         }
     }
@@ -196,6 +219,12 @@ mod tests {
     #[test]
     fn a_decision_the_code_does_not_implement_is_refused() {
         let refused = run_under_loom(&mutant("kick", "vcpu-kick", Order::Relaxed), Weak, CAP);
-        assert_eq!(refused, Err(Unsupported { decision: "kick", value: "vcpu-kick" }));
+        assert_eq!(
+            refused,
+            Err(Unsupported {
+                decision: "kick",
+                value: "vcpu-kick"
+            })
+        );
     }
 }

@@ -33,7 +33,10 @@ struct Sharex<R: Runtime> {
 
 impl<R: Runtime> Sharex<R> {
     fn new(order: Order) -> Self {
-        Self { word: R::Bits::new(), order }
+        Self {
+            word: R::Bits::new(),
+            order,
+        }
     }
 
     /// A refused reader leaves its count behind; the writer's release stores FREE over it.
@@ -61,7 +64,9 @@ pub(super) struct Tdcs<R: Runtime> {
 
 impl<R: Runtime> Tdcs<R> {
     pub(super) fn new(lock_words: Order) -> Self {
-        Self { epoch_lock: Sharex::new(lock_words) }
+        Self {
+            epoch_lock: Sharex::new(lock_words),
+        }
     }
 }
 

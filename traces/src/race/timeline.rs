@@ -71,7 +71,9 @@ fn undisturbed(steps: &[Step]) -> Option<usize> {
     if first.seamcall != Some(CallEdge::Called) {
         return None;
     }
-    let end = steps.iter().position(|step| step.seamcall == Some(CallEdge::Returned) || step.agent != first.agent)?;
+    let end = steps
+        .iter()
+        .position(|step| step.seamcall == Some(CallEdge::Returned) || step.agent != first.agent)?;
     let last = &steps[end];
     let succeeded = last.status_name.as_deref() == Some("TDX_SUCCESS");
     (last.agent == first.agent && succeeded).then_some(end)

@@ -1,0 +1,44 @@
+//! What an ioctl thread's lines do; see `kvm/ioctl.rs` for the program.
+
+use super::kvm_step::Step;
+use super::others::Others;
+use crate::kernel::{KvmHeld, OnFailure};
+use crate::resource::{KvmLock, KvmMode};
+use crate::status::StatusWord;
+
+impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
+    pub(super) fn begin_ioctl(&mut self) {
+        for page in 0..self.system.scenario.pages {
+            self.then(0, None, |next| next.control_mut().page = page as u8);
+        }
+    }
+
+    pub(super) fn premap(&mut self) {
+        let read = KvmHeld::default().with(KvmLock::MmuLock, KvmMode::Read);
+        if self.system.kvm_lock_is_held(self.frame, read) {
+            return;
+        }
+        let page = usize::from(self.frame.control().page);
+        if self.frame.shared.pages[page].mirror {
+            self.next(1);
+        } else {
+            self.then(0, None, |next| next.shared.pages[page].mirror = true);
+        }
+    }
+
+    pub(super) fn ioctl_status(&mut self, to: u8, on_failure: OnFailure) {
+        let status = self.status();
+        let tolerated = match on_failure {
+            OnFailure::Return => true,
+            OnFailure::BugOn => false,
+            OnFailure::BugOnUnlessBusy => status.is_operand_busy(),
+        };
+        if status == StatusWord(0) {
+            self.next(0);
+        } else if tolerated {
+            self.then(1, Some(to), |next| next.control_mut().status = 0);
+        } else {
+            self.then(2, None, |next| next.shared.bugged = true);
+        }
+    }
+}
