@@ -1,7 +1,7 @@
 //! What properties and witnesses look for, per step number; derived when a system is built.
 
 use crate::kvm::instr::{CallSite, Instr, KickStep};
-use crate::module::{LeafId, OpKind};
+use crate::module::{LeafId, Op, OpKind};
 use crate::property::{BusyPair, Property, Witness};
 use crate::resource::{Mode, Resource};
 use crate::system::System;
@@ -74,6 +74,10 @@ impl Observations {
             Instr::Call { leaf, .. } if leaf == system.enter => {
                 self.breaks(id(returned::CALLED_UNTESTED), Property::FlagTested);
             }
+            // A kick without a first attempt is for nothing (M37).
+            Instr::StoreFlag { value: true } if !has_attempt(system) => {
+                self.breaks(id(0), Property::KickOnlyWhenBusy);
+            }
             Instr::UnlessBusy { .. } => self.breaks(id(2), Property::KickOnlyWhenBusy),
             Instr::BugOn | Instr::AugStatus | Instr::IoctlStatus { .. } => {
                 self.breaks(id(last), Property::NoBugOn)
@@ -119,6 +123,19 @@ impl Observations {
             }
         }
     }
+}
+
+/// Whether the zapper tries a SEAMCALL before it raises the flag.
+fn has_attempt(system: &System) -> bool {
+    system.zap.iter().any(|line| {
+        matches!(
+            line.instr,
+            Instr::Call {
+                site: CallSite::Attempt,
+                ..
+            }
+        )
+    })
 }
 
 fn programs(system: &System) -> Vec<(Part, &crate::kvm::Program)> {
@@ -262,7 +279,27 @@ fn required(system: &System) -> Vec<Witness> {
     all
 }
 
-/// TDH.MEM.TRACK is not issued before the TD is finalized.
+/// Before the TD is finalized TDH.MEM.TRACK is not issued, and pages exist only where a configured
+/// thread maps or adds them.
 fn happens(system: &System, leaf: LeafId) -> bool {
-    system.scenario.finalized || system.code.leaves[usize::from(leaf.0)].key != "TDH.MEM.TRACK"
+    if system.scenario.finalized {
+        return true;
+    }
+    let lines = || system.threads.iter().flatten();
+    let premaps = lines().any(|line| line.instr == Instr::Premap);
+    let adds = |op: &Op| {
+        matches!(
+            op.kind,
+            OpKind::Effect {
+                effect: Effect::AddEntry,
+                ..
+            }
+        )
+    };
+    match system.code.leaves[usize::from(leaf.0)].key.as_str() {
+        "TDH.MEM.TRACK" => false,
+        "TDH.MEM.RANGE.BLOCK" => premaps,
+        "TDH.MEM.PAGE.REMOVE" => premaps && system.code.ops.iter().any(adds),
+        _ => true,
+    }
 }

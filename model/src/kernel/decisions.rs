@@ -95,7 +95,7 @@ closed_enum! { "on_busy",
     /// What the zapper does when a first attempt is busy.
     pub enum OnBusy {
         KickAndRetry = "kick-and-retry": "raise the flag, kick, call again",
-        GiveUp = "give-up": "drop mmu_lock and return an error the caller ignores (M15, M38)",
+        GiveUp = "give-up": "drop mmu_lock and return an error the caller ignores (M38)",
     }
 }
 

@@ -74,6 +74,8 @@ pub struct CodePath {
     pub deeds: Vec<Deed>,
     /// What it does when a SEAMCALL fails.
     pub on_failure: OnFailure,
+    /// KVM refuses it once the TD is finalized.
+    pub before_finalize: bool,
     /// Where this was found.
     pub source: String,
     /// How well it is known.
@@ -156,6 +158,7 @@ fn parse_path(row: Reader<'_>) -> Result<CodePath, DataError> {
         "locks",
         "does",
         "on_failure",
+        "before_finalize",
         "source",
         "evidence",
         "note",
@@ -183,6 +186,7 @@ fn parse_path(row: Reader<'_>) -> Result<CodePath, DataError> {
         } else {
             OnFailure::Return
         },
+        before_finalize: row.boolean("before_finalize", false)?,
         source: row.string("source")?.to_owned(),
         evidence: row.choice("evidence")?,
     })

@@ -134,10 +134,14 @@ impl Assembler {
                     userspace,
                     halted,
                     scheduled_out,
+                    push,
                 } => {
                     resolve(userspace);
                     resolve(halted);
                     resolve(scheduled_out);
+                    if let Some(push) = push {
+                        resolve(push);
+                    }
                 }
                 Instr::Nop
                 | Instr::Call { .. }

@@ -105,6 +105,8 @@ pub enum Instr {
         halted: u8,
         /// The line of a vCPU that is scheduled out.
         scheduled_out: u8,
+        /// The line that first issues TDH.VP.WR.
+        push: Option<u8>,
     },
     /// `local_irq_disable()`.
     IrqDisable,

@@ -22,6 +22,8 @@ pub struct VcpuLeaves {
     pub enter: LeafId,
     /// TDH.MEM.PAGE.AUG.
     pub aug: LeafId,
+    /// TDH.VP.WR, when the lock table has it.
+    pub write: Option<LeafId>,
 }
 
 /// The lines other lines go to.
@@ -33,6 +35,8 @@ struct Places {
     reenter: Label,
     /// V16, out of the fastpath loop.
     out: Label,
+    /// Behind V16, for a kernel that has stored OUTSIDE_GUEST_MODE before the entry (M19).
+    entered: Label,
     /// V9's way out.
     cancel: Label,
     fault: Label,
@@ -48,11 +52,12 @@ pub fn program(decisions: &Decisions, leaves: VcpuLeaves) -> Program {
         fastpath: asm.label(),
         reenter: asm.label(),
         out: asm.label(),
+        entered: asm.label(),
         cancel: asm.label(),
         fault: asm.label(),
         unlock: asm.label(),
     };
-    vcpu_run(&mut asm, &at);
+    vcpu_run(&mut asm, leaves, &at);
     way_in(&mut asm, decisions, &at);
     fastpath_loop(&mut asm, decisions, leaves, &at);
     way_out(&mut asm, decisions, &at);
@@ -62,16 +67,17 @@ pub fn program(decisions: &Decisions, leaves: VcpuLeaves) -> Program {
 }
 
 /// `vcpu_run()`: V0, V1, V20, and where a vCPU is when it does not run.
-fn vcpu_run(asm: &mut Assembler, at: &Places) {
+fn vcpu_run(asm: &mut Assembler, leaves: VcpuLeaves, at: &Places) {
     let (userspace, halted, scheduled_out) = (asm.label(), asm.label(), asm.label());
+    let (enter, push) = (asm.label(), asm.label());
     asm.function("vcpu_run", X86);
     asm.place(at.run_loop);
     let choose = Instr::RunLoop {
         userspace: asm.to(userspace),
         halted: asm.to(halted),
         scheduled_out: asm.to(scheduled_out),
+        push: leaves.write.map(|_| asm.to(push)),
     };
-    let enter = asm.label();
     asm.line(choose, "loop");
     asm.line(Instr::Jump { to: asm.to(enter) }, "vcpu_enter_guest()");
     asm.place(userspace);
@@ -95,6 +101,19 @@ fn vcpu_run(asm: &mut Assembler, at: &Places) {
         },
         "scheduled out, scheduled in",
     );
+    // V1: an NMI to push, or posted interrupts to set up; outside guest mode, so neither flag nor
+    // kick keeps it from running.
+    if let Some(leaf) = leaves.write {
+        asm.place(push);
+        asm.function("vcpu_enter_guest", X86);
+        asm.line(
+            Instr::Call {
+                leaf,
+                site: CallSite::Other,
+            },
+            "tdh_vp_wr()",
+        );
+    }
     asm.place(enter);
 }
 
@@ -172,6 +191,14 @@ fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves,
     );
     let reenter = reenters.then(|| asm.to(at.reenter));
     asm.line(Instr::VpEnterStatus { reenter }, "vp_enter_ret?");
+    if decisions.mode_outside == ModeOutside::BeforeVpEnter && !reenters {
+        asm.line(
+            Instr::Jump {
+                to: asm.to(at.entered),
+            },
+            "mode is stored already",
+        );
+    }
     if reenters {
         asm.line(
             Instr::Jump { to: asm.to(at.out) },
@@ -196,12 +223,11 @@ fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves,
 fn way_out(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     asm.function("vcpu_enter_guest", X86);
     asm.place(at.out);
-    if decisions.mode_outside == ModeOutside::AfterVpEnter {
-        asm.line(
-            Instr::StoreMode { in_guest: false },
-            "mode = OUTSIDE_GUEST_MODE; smp_wmb()",
-        );
-    }
+    asm.line(
+        Instr::StoreMode { in_guest: false },
+        "mode = OUTSIDE_GUEST_MODE; smp_wmb()",
+    );
+    asm.place(at.entered);
     asm.line(Instr::HandleExitIrqoff, "handle_exit_irqoff()");
     asm.line(Instr::IrqEnable, "local_irq_enable()");
     asm.setting.irqs_off = false;

@@ -80,6 +80,14 @@ pub enum ConfigError {
         /// What there is.
         known: Vec<String>,
     },
+    /// The code path is refused by KVM once the TD is finalized.
+    #[error(
+        "{name} is refused once the TD is finalized; ask with finalized=false, or take `any-tdr-exclusive`"
+    )]
+    OnlyBeforeFinalize {
+        /// The code path.
+        name: String,
+    },
     /// The leaves do not fit one-byte addresses.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
@@ -133,6 +141,8 @@ pub struct System {
     pub(crate) status: EffectStatus,
     /// Two agents can lock the same S-EPT entry from the host side at the same time.
     pub(crate) host_rivals: bool,
+    /// TD_EPOCH is advanced by the zapper alone.
+    pub(crate) sole_tracker: bool,
     /// The KVM locks the zapper holds during a removal.
     pub(crate) zap_locks: KvmHeld,
     pub(super) users: Vec<User>,
@@ -197,6 +207,10 @@ impl System {
         let vcpu_leaves = VcpuLeaves {
             enter: add("TDH.VP.ENTER", Part::Vcpu, "a vCPU", KvmHeld::default())?,
             aug: add("TDH.MEM.PAGE.AUG", Part::Vcpu, "a vCPU", fault_locks)?,
+            write: match table.leaf("TDH.VP.WR") {
+                Some(_) => Some(add("TDH.VP.WR", Part::Vcpu, "a vCPU", KvmHeld::default())?),
+                None => None,
+            },
         };
         let (mut tdcalls, mut shared_shapes) = (Vec::new(), Vec::new());
         for name in guest_leaves(&scenario) {
@@ -217,6 +231,9 @@ impl System {
                 name: name.clone(),
                 known: kernel.paths.iter().map(|path| path.name.clone()).collect(),
             })?;
+            if path.before_finalize && scenario.finalized {
+                return Err(ConfigError::OnlyBeforeFinalize { name: name.clone() });
+            }
             let mut leaves = Vec::new();
             for deed in &path.deeds {
                 if let Deed::Seamcall(key) = deed {
@@ -258,6 +275,7 @@ impl System {
             enter: vcpu_leaves.enter,
             status: effects,
             host_rivals: false,
+            sole_tracker: false,
             decisions,
             scenario,
             reductions,
@@ -271,6 +289,7 @@ impl System {
             zap_locks,
             users,
         };
+        system.check_programs()?;
         system.find_contention();
         system.observations = Observations::of(&system);
         Ok(system)
@@ -304,6 +323,23 @@ impl System {
             .map(|(id, _)| StepId(id as u16))
     }
 }
+
+impl System {
+    /// A line number has six bits in a key.
+    fn check_programs(&self) -> Result<(), TooLarge> {
+        let programs = [&self.zap, &self.vcpu].into_iter().chain(&self.threads);
+        match programs.map(Vec::len).max() {
+            Some(lines) if lines > MAX_LINES => Err(TooLarge {
+                what: "lines in one program",
+                limit: MAX_LINES,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// See [`super::pack`].
+const MAX_LINES: usize = 63;
 
 fn check_sizes(scenario: &Scenario) -> Result<(), ConfigError> {
     let sizes = [

@@ -3,8 +3,9 @@
 use super::System;
 use super::build::User;
 use super::labels::Part;
-use crate::module::{Op, OpKind};
+use crate::module::{LeafId, Op, OpKind};
 use crate::resource::{Mode, Resource};
+use crate::table::Effect;
 
 impl System {
     /// True when agents of this part take any step in the scenario.
@@ -63,7 +64,8 @@ impl System {
         self.held_where(user, |op| op.held.has(resource))
     }
 
-    /// The acquisitions that a leaf holds at every step of a kind.
+    /// The acquisitions that a leaf holds at every step of a kind; a TDCALL also what its
+    /// TDH.VP.ENTER holds around the guest.
     fn held_where(&self, user: &User, at: impl Fn(&Op) -> bool) -> Vec<(Resource, Mode)> {
         let steps: Vec<&Op> = self.code.ops[1..]
             .iter()
@@ -71,10 +73,18 @@ impl System {
             .collect();
         let always =
             |resource: Resource| !steps.is_empty() && steps.iter().all(|op| op.held.has(resource));
-        user.acquisitions
+        let own = user
+            .acquisitions
             .iter()
             .copied()
-            .filter(|(resource, _)| always(*resource))
+            .filter(|(resource, _)| always(*resource));
+        let outer = self.users.iter().find(|other| other.leaf == self.enter);
+        let in_guest = self.code.leaves[usize::from(user.leaf.0)].is_tdcall;
+        let around = outer
+            .filter(|_| in_guest)
+            .into_iter()
+            .flat_map(|enter| enter.acquisitions.iter().copied());
+        own.chain(around.filter(|(resource, _)| self.guest_held.has(*resource)))
             .collect()
     }
 
@@ -119,6 +129,25 @@ impl System {
                     host(rival) && self.can_fail(user, rival, Resource::SeptEntry, Mode::Host)
                 })
         });
+        let advances = |leaf: LeafId| {
+            let advance = |op: &Op| {
+                matches!(
+                    op.kind,
+                    OpKind::Effect {
+                        effect: Effect::AdvanceEpoch,
+                        ..
+                    }
+                )
+            };
+            self.code
+                .ops
+                .iter()
+                .any(|op| op.leaf == leaf && advance(op))
+        };
+        self.sole_tracker = self
+            .users
+            .iter()
+            .all(|user| user.part == Part::Zapper || !advances(user.leaf));
         for (op, uncontended) in self.code.ops.iter_mut().zip(uncontended) {
             op.uncontended = uncontended;
         }

@@ -4,7 +4,7 @@ use super::System;
 use super::labels::{Environment, Part};
 use super::others::Others;
 use super::run::{Frame, Outcomes, Overflow};
-use super::state::{KickPhase, Vcpu, VcpuMode};
+use super::state::{Ipi, KickPhase, Vcpu, VcpuMode};
 
 impl System {
     /// Every transition of one vCPU: its CPU's, then its thread's or guest's.
@@ -38,22 +38,27 @@ impl System {
                 },
             );
         }
-        if vcpu.kick == KickPhase::Sent {
+        if vcpu.ipi == Ipi::Sent {
             by_hardware(
                 Environment::Deliver,
                 Vcpu {
-                    kick: KickPhase::Pending,
+                    ipi: Ipi::Pending,
                     ..vcpu
                 },
             );
         }
         // Taking an interrupt drains the store buffer first (SDM volume 3A, "Store Buffer").
-        if vcpu.kick == KickPhase::Pending && vcpu.stores.is_empty() && self.takes_interrupts(&vcpu)
-        {
+        if vcpu.ipi == Ipi::Pending && vcpu.stores.is_empty() && self.takes_interrupts(&vcpu) {
+            let awaited = vcpu.kick == KickPhase::Awaited;
             by_hardware(
                 Environment::Acknowledge,
                 Vcpu {
-                    kick: KickPhase::Visited,
+                    ipi: Ipi::None,
+                    kick: if awaited {
+                        KickPhase::Visited
+                    } else {
+                        vcpu.kick
+                    },
                     ..vcpu
                 },
             );
@@ -106,6 +111,6 @@ impl System {
 
     /// An interrupt that has arrived is taken before the next instruction.
     pub(super) fn must_take_interrupt(&self, vcpu: &Vcpu) -> bool {
-        vcpu.kick == KickPhase::Pending && self.takes_interrupts(vcpu)
+        vcpu.ipi == Ipi::Pending && self.takes_interrupts(vcpu)
     }
 }

@@ -9,7 +9,10 @@ use crate::status::StatusWord;
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     pub(super) fn begin_ioctl(&mut self) {
         for page in 0..self.system.scenario.pages {
-            self.then(0, None, |next| next.control_mut().page = page as u8);
+            self.then(0, None, |next| {
+                next.control_mut().page = page as u8;
+                next.choice = page as u8;
+            });
         }
     }
 

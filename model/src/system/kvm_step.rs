@@ -68,7 +68,10 @@ impl System {
                 userspace,
                 halted,
                 scheduled_out,
-            } => step.run_loop([userspace, halted, scheduled_out]),
+                push,
+            } => {
+                step.run_loop([Some(userspace), Some(halted), Some(scheduled_out), push]);
+            }
             Instr::IrqEnable => step.then(0, None, |next| {
                 if let Some(vcpu) = &mut next.own {
                     vcpu.flag_seen_down = false;

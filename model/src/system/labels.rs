@@ -180,7 +180,13 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
             &["no", "yes"]
         }
         Instr::BugOn => &["no error", "KVM_BUG_ON fires"],
-        Instr::RunLoop { .. } => &["enter", "to userspace", "halt", "scheduled out"],
+        Instr::RunLoop { .. } => &[
+            "enter",
+            "to userspace",
+            "halt",
+            "scheduled out",
+            "push an event",
+        ],
         Instr::ExitRequest { .. } => &["no", "EXITING_GUEST_MODE", "request or work pending"],
         Instr::TestFlag { .. } => &["down", "raised: turn back"],
         Instr::VpEnterStatus { .. } => &["exit", "BUSY: leave", "BUSY: re-enter"],

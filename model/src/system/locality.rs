@@ -7,7 +7,7 @@
 use super::System;
 use super::labels::Part;
 use super::others::{Others, Predicate};
-use super::run::{Broadcast, Frame};
+use super::run::Frame;
 use crate::kvm::instr::{Instr, KickStep};
 use crate::module::{Op, OpKind};
 use crate::resource::Resource;
@@ -42,7 +42,7 @@ impl System {
                 // (facts: the merge of lock, check and increment is sound, the release stays apart).
                 Effect::AdvanceEpoch | Effect::SampleEpoch => op.held.has(Resource::TdEpoch),
                 // BEPOCH and TD_EPOCH are written by the zapper alone (mmu_lock for write).
-                Effect::RecordBepoch => true,
+                Effect::RecordBepoch => self.sole_tracker,
                 // Only the holder of the entry lock writes the entry's state.
                 Effect::CheckLeaf | Effect::AttrCheck => op.held.has(Resource::SeptEntry),
                 Effect::AcceptCheck => op.held.has(Resource::SeptEntry) && self.keeps_host_priority,
@@ -66,14 +66,19 @@ impl System {
         }
     }
 
-    /// The steps taken so far left everything as it was but the vCPU's line, interrupts open.
+    /// The steps taken so far left everything as it was but the vCPU's line, interrupts open: an
+    /// acknowledgement in between could as well have come first.
     fn did_nothing<O: Others>(&self, frame: &Frame<'_, O>) -> bool {
         frame.trail.iter().all(|step| {
             let (part, line, _) = self.labels.parts(*step);
+            if part == Part::Module {
+                let op = self.op(line);
+                return op.uncontended || op.kind == OpKind::Return;
+            }
             part == Part::Vcpu
                 && matches!(
                     self.vcpu[usize::from(line)].instr,
-                    Instr::RunLoop { .. } | Instr::Jump { .. } | Instr::Nop
+                    Instr::RunLoop { .. } | Instr::Jump { .. } | Instr::Nop | Instr::Call { .. }
                 )
         })
     }
@@ -108,14 +113,16 @@ impl System {
             // A call closes that window too, unless interrupts are off or no kick can be under way.
             Instr::Call { .. } => {
                 frame.buffer_is_empty()
-                    && (self.line_of(frame).irqs_off || self.kick_is_excluded(frame))
+                    && (self.line_of(frame).irqs_off
+                        || self.kick_is_excluded(frame)
+                        || self.did_nothing(frame))
             }
             // Into the CPU's own buffer; the drain is what others see.
             Instr::StoreFlag { .. } | Instr::StoreMode { .. } => {
                 self.scenario.memory == Memory::Tso && frame.buffer_is_empty()
             }
             // Only the zapper makes these false again.
-            Instr::Kick { .. } if frame.broadcast == Broadcast::KickEnded => false,
+            Instr::Kick { .. } if frame.broadcast.kick_ended => false,
             Instr::Kick {
                 step: KickStep::Visit,
             } => !some(Predicate::Unvisited),
@@ -129,11 +136,9 @@ impl System {
                 step: KickStep::End,
             } => true,
             Instr::BugOn | Instr::IoctlStatus { .. } => is_success,
-            // Frozen or present: another fault on the page does the same (nothing) either way.
-            Instr::AugStatus => {
-                is_success
-                    || self.code.statuses[usize::from(frame.control().status)].is_operand_busy()
-            }
+            // Frozen or present: another fault on the page does the same (nothing) either way. After
+            // BUSY the SPTE is absent again, and another fault does see that.
+            Instr::AugStatus => is_success,
             Instr::BeginZap { .. }
             | Instr::Unlock { .. }
             | Instr::RunLoop { .. }

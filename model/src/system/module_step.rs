@@ -4,11 +4,10 @@ use super::System;
 use super::kvm_step::faults;
 use super::labels::{Part, guest, returned};
 use super::others::{Others, Predicate};
-use super::run::{Broadcast, Frame, Outcomes};
-use super::state::{BlockEpoch, Control, EntryState, ExitReason, KickPhase, Page, Vcpu, VcpuEpoch};
+use super::run::{Frame, Outcomes};
+use super::state::{BlockEpoch, Control, EntryState, ExitReason, Ipi, Page, Vcpu, VcpuEpoch};
 use crate::module::{Held, Op, OpKind};
 use crate::resource::{Mode, Resource};
-use crate::status::OPERAND_BUSY_HOST_PRIORITY;
 use crate::table::Effect;
 
 impl System {
@@ -204,7 +203,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 if self.frame.any_vcpu(self.system, Predicate::InPreviousEpoch) {
                     self.fail(1, status.previous_epoch_busy);
                 } else {
-                    self.then(0, |next| next.broadcast = Broadcast::EpochAdvanced);
+                    self.then(0, |next| next.broadcast.epoch_advanced = true);
                 }
             }
             Effect::CheckLeaf => match self.page().entry {
@@ -304,7 +303,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         for page in 0..self.system.scenario.pages as u8 {
             for leaf in &self.system.tdcalls {
                 let start = self.system.code.leaves[usize::from(leaf.0)].start;
-                self.guest_step(guest::TDCALL, start, |next| {
+                self.guest_step(guest::TDCALL, start, page * 4, |next| {
                     let control = next.control_mut();
                     (control.page, control.status) = (page, 0);
                 });
@@ -330,7 +329,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 }
             }
         }
-        let interrupt = if vcpu.kick == KickPhase::Pending {
+        let interrupt = if vcpu.ipi == Ipi::Pending {
             guest::KICKED
         } else {
             guest::INTERRUPT
@@ -349,8 +348,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         }
     }
 
+    /// The guest is left. A fault depends on the S-EPT entry, which others change, so it is a step
+    /// of its own; any other exit is taken together with what the module does first about it.
     fn exit(&mut self, outcome: u8, exit: ExitReason, page: u8, zero_step: u8) {
-        self.guest_step(outcome, self.op.next, |next| {
+        let choice = page * 4 + zero_step;
+        self.guest_step(outcome, self.op.next, choice, |next| {
             next.control_mut().page = page;
             if let Some(vcpu) = &mut next.own {
                 (vcpu.exit, vcpu.zero_step) = (exit, zero_step);
@@ -358,11 +360,20 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         });
     }
 
-    /// What the guest decides is its own affair, so it is taken together with what the module
-    /// does first about it (R2).
-    fn guest_step(&mut self, outcome: u8, to: u8, change: impl FnOnce(&mut Frame<'a, O>)) {
+    /// What the guest decides by itself is taken together with what the module does first about
+    /// it (R2).
+    fn guest_step(
+        &mut self,
+        outcome: u8,
+        to: u8,
+        choice: u8,
+        change: impl FnOnce(&mut Frame<'a, O>),
+    ) {
         self.goto(outcome, to, change);
-        if !self.system.reductions.fuse_local {
+        if let Some(decided) = self.out.last_mut() {
+            decided.choice = choice;
+        }
+        if outcome == guest::EPT_VIOLATION || !self.system.reductions.fuse_local {
             return;
         }
         if let Some(decided) = self.out.pop() {
@@ -391,11 +402,6 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             });
         } else {
             // td_call() rewrites a host-priority refusal to OPERAND_BUSY; the guest may try again.
-            debug_assert!(
-                self.system.code.statuses[usize::from(control.status)].code()
-                    != OPERAND_BUSY_HOST_PRIORITY
-                    || control.status != 0
-            );
             self.goto(0, guest_runs, |next| {
                 let control = next.control_mut();
                 (control.page, control.status) = (0, 0);

@@ -78,7 +78,7 @@ impl Predicate {
             Self::Excludes(locks) => system.vcpu_line(vcpu).held.excludes(locks),
             Self::Unvisited => vcpu.kick == KickPhase::Unvisited,
             Self::Queued => vcpu.kick == KickPhase::Queued,
-            Self::Unacknowledged => matches!(vcpu.kick, KickPhase::Sent | KickPhase::Pending),
+            Self::Unacknowledged => vcpu.kick == KickPhase::Awaited,
             Self::InPreviousEpoch => {
                 vcpu.epoch == VcpuEpoch::Previous && system.held_by_vcpu(vcpu).counted
             }

@@ -2,8 +2,8 @@
 //! where the scenario has any.
 
 use super::state::{
-    BlockEpoch, Control, EntryState, ExitReason, KickPhase, Page, Shared, State, StoreBuffer, Vcpu,
-    VcpuEpoch, VcpuMode,
+    BlockEpoch, Control, EntryState, ExitReason, Ipi, KickPhase, Page, Shared, State, StoreBuffer,
+    Vcpu, VcpuEpoch, VcpuMode,
 };
 use crate::closed_enum::ClosedEnum;
 use crate::scenario::{MAX_THREADS, MAX_VCPUS};
@@ -75,7 +75,8 @@ pub fn pack_vcpu(vcpu: &Vcpu) -> u64 {
     out.control(vcpu.control);
     out.put(vcpu.mode as u64, 2);
     out.put(vcpu.stores.to_bits(), 4);
-    out.put(vcpu.kick as u64, 3);
+    out.put(vcpu.kick as u64, 2);
+    out.put(vcpu.ipi as u64, 2);
     out.put(vcpu.epoch as u64, 1);
     out.put(vcpu.zero_step.into(), 2);
     out.put(vcpu.exit as u64, 3);
@@ -92,7 +93,8 @@ pub fn unpack_vcpu(word: u64) -> Vcpu {
         control: words.control(),
         mode: words.choice::<VcpuMode>(2),
         stores: StoreBuffer::from_bits(words.get(4)),
-        kick: words.choice::<KickPhase>(3),
+        kick: words.choice::<KickPhase>(2),
+        ipi: words.choice::<Ipi>(2),
         epoch: words.choice::<VcpuEpoch>(1),
         zero_step: words.byte(2),
         exit: words.choice::<ExitReason>(3),

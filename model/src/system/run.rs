@@ -71,6 +71,8 @@ pub struct Event {
     pub agent: Agent,
     /// The vCPU a step of the kick was about.
     pub target: Option<u8>,
+    /// What was chosen where the steps do not say it: the page, the 0-step list.
+    pub choice: u8,
     /// The steps.
     pub trail: Trail,
 }
@@ -79,14 +81,13 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overflow(pub bool);
 
-/// An effect on every vCPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broadcast {
-    None,
+/// Effects on every vCPU, applied when the transition is whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Broadcast {
     /// TD_EPOCH++: current becomes previous.
-    EpochAdvanced,
+    pub(super) epoch_advanced: bool,
     /// The kick is over.
-    KickEnded,
+    pub(super) kick_ended: bool,
 }
 
 /// A step in the making: what it may see and change.
@@ -98,6 +99,8 @@ pub(super) struct Frame<'a, O> {
     /// The vCPU whose step it is, or which the kick is about.
     pub(super) own: Option<Vcpu>,
     pub(super) broadcast: Broadcast,
+    /// See [`Event::choice`].
+    pub(super) choice: u8,
     pub(super) trail: Trail,
 }
 
@@ -280,7 +283,8 @@ impl System {
             part,
             shared: state.shared,
             own,
-            broadcast: Broadcast::None,
+            broadcast: Broadcast::default(),
+            choice: 0,
             trail: Trail::new(),
         }
     }
@@ -331,9 +335,7 @@ fn emit_concrete<O: Others>(
     if let (Some(index), Some(vcpu)) = (index, done.own) {
         next.vcpus[usize::from(index)] = vcpu;
     }
-    if done.broadcast != Broadcast::None {
-        spread(system, &mut next, done.broadcast);
-    }
+    spread(system, &mut next, done.broadcast);
     if system.reductions.forget_dead {
         forget_dead(system, &mut next);
     }
@@ -341,6 +343,7 @@ fn emit_concrete<O: Others>(
         Event {
             agent,
             target,
+            choice: done.choice,
             trail: done.trail,
         },
         next,
@@ -350,15 +353,15 @@ fn emit_concrete<O: Others>(
 /// Applies a broadcast to every vCPU (and to the pages, for the epoch).
 fn spread(system: &System, state: &mut State, broadcast: Broadcast) {
     for vcpu in &mut state.vcpus[..system.scenario.vcpus] {
-        match broadcast {
-            Broadcast::None => {}
-            Broadcast::EpochAdvanced => vcpu.epoch = VcpuEpoch::Previous,
-            // An IPI that nobody waits for (M03, M04) is forgotten here: all it could still do is
-            // interrupt the guest, which an interrupt can do at any time anyway.
-            Broadcast::KickEnded => vcpu.kick = KickPhase::Unvisited,
+        if broadcast.epoch_advanced {
+            vcpu.epoch = VcpuEpoch::Previous;
+        }
+        // An IPI that nobody waits for (M03, M04) stays on its way.
+        if broadcast.kick_ended {
+            vcpu.kick = KickPhase::Unvisited;
         }
     }
-    if broadcast == Broadcast::EpochAdvanced {
+    if broadcast.epoch_advanced {
         for page in &mut state.shared.pages {
             page.bepoch = match page.bepoch {
                 BlockEpoch::Current => BlockEpoch::Previous,

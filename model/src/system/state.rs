@@ -101,9 +101,17 @@ closed_enum! { "phase of a kick",
     pub enum KickPhase {
         Unvisited = "unvisited": "not looked at yet, or no kick is under way",
         Queued = "queued": "its CPU is in the mask",
-        Sent = "IPI sent": "the IPI is on its way",
-        Pending = "IPI pending": "the IPI has arrived and waits for interrupts to open",
-        Visited = "visited": "skipped, or its IPI is acknowledged",
+        Awaited = "awaited": "its IPI is sent and not acknowledged",
+        Visited = "visited": "skipped, acknowledged, or not waited for",
+    }
+}
+
+closed_enum! { "IPI",
+    /// A kick's IPI to a vCPU's CPU.
+    pub enum Ipi {
+        None = "none": "none is on its way",
+        Sent = "sent": "it is on its way",
+        Pending = "pending": "it has arrived and waits for interrupts to open",
     }
 }
 
@@ -157,6 +165,8 @@ pub struct Vcpu {
     pub stores: StoreBuffer,
     /// Where the kick stands with it.
     pub kick: KickPhase,
+    /// The kick's IPI to its CPU.
+    pub ipi: Ipi,
     /// The epoch it entered with; meaningful while it counts in a REFCOUNT.
     pub epoch: VcpuEpoch,
     /// LAST_EPF_GPA_LIST: 0 is empty, 1 + page otherwise (at most one page, docs/model.md).
@@ -215,6 +225,7 @@ impl Default for Vcpu {
             mode: VcpuMode::Outside,
             stores: StoreBuffer::default(),
             kick: KickPhase::Unvisited,
+            ipi: Ipi::None,
             epoch: VcpuEpoch::Current,
             zero_step: 0,
             exit: ExitReason::None,

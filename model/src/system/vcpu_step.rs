@@ -11,13 +11,15 @@ use crate::status::StatusWord;
 
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// KVM_RUN is refused before the TD is finalized.
-    pub(super) fn run_loop(&mut self, elsewhere: [u8; 3]) {
+    pub(super) fn run_loop(&mut self, elsewhere: [Option<u8>; 4]) {
         if !self.system.scenario.finalized {
             return;
         }
         self.next(0);
         for (outcome, to) in (1..).zip(elsewhere) {
-            self.goto(outcome, to);
+            if let Some(to) = to {
+                self.goto(outcome, to);
+            }
         }
     }
 

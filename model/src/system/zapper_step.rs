@@ -4,8 +4,8 @@ use super::System;
 use super::kvm_step::Step;
 use super::labels::Part;
 use super::others::{Others, Predicate};
-use super::run::{Broadcast, Frame, Overflow};
-use super::state::{KickPhase, VcpuMode};
+use super::run::{Frame, Overflow};
+use super::state::{Ipi, KickPhase, VcpuMode};
 use crate::kernel::KvmHeld;
 use crate::kernel::decisions::{Kick, KickModeRead};
 use crate::kvm::instr::{Instr, KickStep};
@@ -19,7 +19,10 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             if self.frame.shared.pages[page].mirror
                 && !self.system.kvm_lock_is_held(self.frame, locks)
             {
-                self.then(0, None, |next| next.control_mut().page = page as u8);
+                self.then(0, None, |next| {
+                    next.control_mut().page = page as u8;
+                    next.choice = page as u8;
+                });
             }
         }
     }
@@ -54,7 +57,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             KickStep::Visit if !some(Predicate::Unvisited) => self.next(4),
             KickStep::Send if !some(Predicate::Queued) => self.next(1),
             KickStep::Wait if !some(Predicate::Unacknowledged) => self.next(0),
-            KickStep::End => self.then(0, None, |next| next.broadcast = Broadcast::KickEnded),
+            KickStep::End => self.then(0, None, |next| next.broadcast.kick_ended = true),
             _ => {}
         }
     }
@@ -130,11 +133,16 @@ impl System {
                     (VcpuMode::InGuest, _) | (VcpuMode::Exiting, Kick::RequestWait) => true,
                     (VcpuMode::Exiting, _) => false,
                 };
-                target.kick = if needs_ipi {
+                // kvm_vcpu_kick() sends at once, to nobody's mask; a reschedule IPI coalesces.
+                let sends = needs_ipi && self.decisions.kick == Kick::VcpuKick;
+                target.kick = if needs_ipi && !sends {
                     KickPhase::Queued
                 } else {
                     KickPhase::Visited
                 };
+                if sends && vcpu.ipi == Ipi::None {
+                    target.ipi = Ipi::Sent;
+                }
                 match (vcpu.mode, needs_ipi) {
                     (VcpuMode::Outside, _) => 0,
                     (VcpuMode::InGuest, _) => 1,
@@ -142,11 +150,21 @@ impl System {
                     (VcpuMode::Exiting, false) => 3,
                 }
             }
-            // Queueing the csd is a locked instruction (llist_add).
+            // Queueing the csd waits until its last use is over (csd_lock) and is a locked
+            // instruction (llist_add).
             Instr::Kick {
                 step: KickStep::Send,
-            } if vcpu.kick == KickPhase::Queued && frame.shared.flag_stores.is_empty() => {
-                target.kick = KickPhase::Sent;
+            } if vcpu.kick == KickPhase::Queued
+                && vcpu.ipi == Ipi::None
+                && frame.shared.flag_stores.is_empty() =>
+            {
+                let waits = self.decisions.kick == Kick::RequestWait;
+                target.kick = if waits {
+                    KickPhase::Awaited
+                } else {
+                    KickPhase::Visited
+                };
+                target.ipi = Ipi::Sent;
                 0
             }
             _ => return,
