@@ -5,13 +5,15 @@
 //! [`pack`] states as keys, `kvm_step`, `zapper_step`, `vcpu_step`, `ioctl_step` and
 //! `module_step` what a line or a module step does,
 //! `environment` what the hardware does by itself, `locality` which steps are taken together (R1, R2),
-//! `forget` which fields are dead (R3), [`others`] what a step may ask about other vCPUs.
+//! `forget` which fields are dead (R3), [`others`] what a step may ask about other vCPUs and
+//! [`guards`] which step may ask what.
 
 mod build;
 mod contention;
 mod environment;
 mod explain;
 mod forget;
+pub mod guards;
 mod ioctl_step;
 mod kvm_step;
 pub mod labels;
