@@ -12,7 +12,6 @@ mod guest;
 mod memory;
 mod message;
 mod module;
-mod unsupported;
 mod vcpu;
 mod zapper;
 
@@ -20,12 +19,11 @@ pub use guest::GuestState;
 pub use memory::MemoryState;
 pub use message::{Access, Instruction, Leaf, Location, Lock, Msg, Status, Word};
 pub use module::ModuleState;
-pub use unsupported::Unsupported;
-pub(crate) use unsupported::{Implemented, refuse_others};
 pub use vcpu::{Vcpu, VcpuState};
 pub use zapper::{Zapper, ZapperState};
 
 use crate::kernel::decisions::Decisions;
+use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
 use stateright::Expectation;
 use stateright::actor::{Actor, ActorModel, ActorModelState, Id, Network, Out};
 use std::borrow::Cow;

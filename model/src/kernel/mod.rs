@@ -2,6 +2,8 @@
 
 pub mod decisions;
 pub mod profile;
+pub mod unsupported;
 
 pub use decisions::{DecisionError, Decisions};
 pub use profile::{CodePath, Deed, KernelProfile, KvmHeld, OnFailure};
+pub use unsupported::Unsupported;

@@ -3,7 +3,8 @@
 //!
 //! [`System::successors`] is the one transition function. Rooms: [`state`] what is remembered,
 //! [`pack`] states as keys, `kvm_step`, `zapper_step`, `vcpu_step`, `ioctl_step` and
-//! `module_step` what a line or a module step does,
+//! `module_step` what a line or a module step does, `guest_step` what the guest does, `held` who
+//! holds what,
 //! `environment` what the hardware does by itself, `locality` which steps are taken together (R1, R2),
 //! `forget` which fields are dead (R3), [`others`] what a step may ask about other vCPUs and
 //! [`guards`] which step may ask what.
@@ -14,6 +15,8 @@ mod environment;
 mod explain;
 mod forget;
 pub mod guards;
+mod guest_step;
+mod held;
 mod ioctl_step;
 mod kvm_step;
 pub mod labels;

@@ -2,11 +2,11 @@
 
 use super::System;
 use super::kvm_step::faults;
-use super::labels::{Part, guest, returned};
+use super::labels::{Part, returned};
 use super::others::{Others, Predicate};
 use super::run::{Frame, Outcomes};
-use super::state::{BlockEpoch, Control, EntryState, ExitReason, Ipi, Page, Vcpu, VcpuEpoch};
-use crate::module::{Held, Op, OpKind};
+use super::state::{BlockEpoch, Control, EntryState, ExitReason, Page, VcpuEpoch};
+use crate::module::{Op, OpKind};
 use crate::resource::{Mode, Resource};
 use crate::table::Effect;
 
@@ -14,77 +14,6 @@ impl System {
     /// The module's step at an address.
     pub(super) fn op(&self, address: u8) -> &Op {
         &self.code.ops[usize::from(address)]
-    }
-
-    /// The locks a thread that is not a vCPU holds.
-    #[must_use]
-    pub fn held_by(&self, control: Control) -> Held {
-        if control.op == 0 {
-            Held::default()
-        } else {
-            self.op(control.op).held
-        }
-    }
-
-    /// The locks a vCPU thread or its guest holds; in a TDCALL also what TDH.VP.ENTER holds around it.
-    #[must_use]
-    pub fn held_by_vcpu(&self, vcpu: &Vcpu) -> Held {
-        if vcpu.control.op == 0 {
-            return Held::default();
-        }
-        let op = self.op(vcpu.control.op);
-        if self.code.leaves[usize::from(op.leaf.0)].is_tdcall {
-            op.held.and(self.guest_held)
-        } else {
-            op.held
-        }
-    }
-
-    /// True when a vCPU is between the start of TDH.VP.ENTER and its return, guest included.
-    #[must_use]
-    pub fn is_in_vp_enter(&self, vcpu: &Vcpu) -> bool {
-        if vcpu.control.op == 0 {
-            return false;
-        }
-        let leaf = self.op(vcpu.control.op).leaf;
-        leaf == self.enter || self.code.leaves[usize::from(leaf.0)].is_tdcall
-    }
-
-    /// Whether a try-acquire fails now: somebody else holds the lock in a conflicting mode.
-    fn is_contended<O: Others>(
-        &self,
-        frame: &Frame<'_, O>,
-        resource: Resource,
-        mode: Mode,
-    ) -> bool {
-        if resource.is_per_vcpu() {
-            return false;
-        }
-        let page = frame.control().page;
-        let shared = &frame.shared;
-        let singletons = [
-            (Part::Zapper, shared.zapper),
-            (Part::Thread0, shared.threads[0]),
-            (Part::Thread1, shared.threads[1]),
-        ];
-        let by_singleton =
-            singletons
-                .into_iter()
-                .take(1 + self.threads.len())
-                .any(|(part, control)| {
-                    part != frame.part
-                        && self.held_by(control).conflicts(resource, mode)
-                        && (!resource.is_per_page() || control.page == page)
-                });
-        by_singleton
-            || frame.any_vcpu(
-                self,
-                Predicate::Conflicts {
-                    resource,
-                    mode,
-                    page,
-                },
-            )
     }
 
     /// Every outcome of the module step the frame's thread stands at.
@@ -133,11 +62,12 @@ fn page<'f, O: Others>(frame: &'f mut Frame<'_, O>) -> &'f mut Page {
     &mut frame.shared.pages[index]
 }
 
-struct Step<'s, 'f, 'a, 'o, O> {
-    system: &'s System,
-    frame: &'f Frame<'a, O>,
-    op: Op,
-    out: &'o mut Outcomes<'a, O>,
+/// One module step's execution.
+pub(super) struct Step<'s, 'f, 'a, 'o, O> {
+    pub(super) system: &'s System,
+    pub(super) frame: &'f Frame<'a, O>,
+    pub(super) op: Op,
+    pub(super) out: &'o mut Outcomes<'a, O>,
 }
 
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
@@ -145,7 +75,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         self.frame.shared.pages[usize::from(self.frame.control().page)]
     }
 
-    fn goto(&mut self, outcome: u8, to: u8, change: impl FnOnce(&mut Frame<'a, O>)) {
+    pub(super) fn goto(&mut self, outcome: u8, to: u8, change: impl FnOnce(&mut Frame<'a, O>)) {
         let mut next = self.frame.clone();
         next.trail.push(
             self.system
@@ -293,91 +223,6 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             }),
             EntryState::Mapped => self.fail(1, self.system.status.already_accepted),
             _ => self.fail(2, self.system.status.ept_violation),
-        }
-    }
-
-    /// The guest does what it likes. An interrupt need not end it at once: the stepping filter may
-    /// let it run on, and the model lets it run on for as long as it likes.
-    fn run_guest(&mut self) {
-        let Some(vcpu) = self.frame.own else { return };
-        for page in 0..self.system.scenario.pages as u8 {
-            for leaf in &self.system.tdcalls {
-                let start = self.system.code.leaves[usize::from(leaf.0)].start;
-                self.guest_step(guest::TDCALL, start, page * 4, |next| {
-                    let control = next.control_mut();
-                    (control.page, control.status) = (page, 0);
-                });
-            }
-            if faults(self.frame.shared.pages[usize::from(page)].entry) {
-                // The fault may be the one that arms, may follow progress, or leaves the list as it is.
-                self.exit(guest::EPT_VIOLATION, ExitReason::EptViolation, page, 0);
-                if self.system.scenario.zero_step {
-                    self.exit(
-                        guest::EPT_VIOLATION,
-                        ExitReason::EptViolation,
-                        page,
-                        1 + page,
-                    );
-                }
-                if vcpu.zero_step != 0 && vcpu.zero_step != 1 + page {
-                    self.exit(
-                        guest::EPT_VIOLATION,
-                        ExitReason::EptViolation,
-                        page,
-                        vcpu.zero_step,
-                    );
-                }
-            }
-        }
-        let interrupt = if vcpu.ipi == Ipi::Pending {
-            guest::KICKED
-        } else {
-            guest::INTERRUPT
-        };
-        let (reason, other) = if self.system.scenario.exit_reason {
-            (ExitReason::Interrupt, ExitReason::Other)
-        } else {
-            (ExitReason::None, ExitReason::None)
-        };
-        // Progress of RIP empties the list; an exit without progress keeps it.
-        self.exit(interrupt, reason, 0, vcpu.zero_step);
-        self.exit(guest::VMCALL, other, 0, vcpu.zero_step);
-        if vcpu.zero_step != 0 {
-            self.exit(interrupt, reason, 0, 0);
-            self.exit(guest::VMCALL, other, 0, 0);
-        }
-    }
-
-    /// The guest is left. A fault depends on the S-EPT entry, which others change, so it is a step
-    /// of its own; any other exit is taken together with what the module does first about it.
-    fn exit(&mut self, outcome: u8, exit: ExitReason, page: u8, zero_step: u8) {
-        let choice = page * 4 + zero_step;
-        self.guest_step(outcome, self.op.next, choice, |next| {
-            next.control_mut().page = page;
-            if let Some(vcpu) = &mut next.own {
-                (vcpu.exit, vcpu.zero_step) = (exit, zero_step);
-            }
-        });
-    }
-
-    /// What the guest decides by itself is taken together with what the module does first about
-    /// it (R2).
-    fn guest_step(
-        &mut self,
-        outcome: u8,
-        to: u8,
-        choice: u8,
-        change: impl FnOnce(&mut Frame<'a, O>),
-    ) {
-        self.goto(outcome, to, change);
-        if let Some(decided) = self.out.last_mut() {
-            decided.choice = choice;
-        }
-        if outcome == guest::EPT_VIOLATION || !self.system.reductions.fuse_local {
-            return;
-        }
-        if let Some(decided) = self.out.pop() {
-            self.system.module_step(&decided, self.out);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::loom_rt::{Loom, LoomSc};
 use super::{Outcome, TrackWindow, claim_in_track_window};
-use crate::actors::Unsupported;
+use crate::kernel::Unsupported;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -16,8 +16,8 @@ pub use loom_run::{LoomReport, Memory, run_under_loom};
 pub use module::Status;
 pub use runtime::{Bits, Flag, Mode, Order, Runtime};
 
-use crate::actors::{Implemented, Unsupported, refuse_others};
 use crate::kernel::decisions::Decisions;
+use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
 use kvm::{KvmTdx, Lap};
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! Refusing decisions a form does not implement.
+//! Refusing decisions that a form of the claim does not implement.
 
-use crate::kernel::decisions::Decisions;
+use super::decisions::Decisions;
 
 /// A decision has a value that a form of the protocol does not implement.
 ///

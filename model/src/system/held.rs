@@ -1,0 +1,82 @@
+//! Who holds what: derived from where everybody stands, never stored.
+
+use super::System;
+use super::labels::Part;
+use super::others::{Others, Predicate};
+use super::run::Frame;
+use super::state::{Control, Vcpu};
+use crate::module::Held;
+use crate::resource::{Mode, Resource};
+
+impl System {
+    /// The locks a thread that is not a vCPU holds.
+    #[must_use]
+    pub fn held_by(&self, control: Control) -> Held {
+        if control.op == 0 {
+            Held::default()
+        } else {
+            self.op(control.op).held
+        }
+    }
+
+    /// The locks a vCPU thread or its guest holds; in a TDCALL also what TDH.VP.ENTER holds around it.
+    #[must_use]
+    pub fn held_by_vcpu(&self, vcpu: &Vcpu) -> Held {
+        if vcpu.control.op == 0 {
+            return Held::default();
+        }
+        let op = self.op(vcpu.control.op);
+        if self.code.leaves[usize::from(op.leaf.0)].is_tdcall {
+            op.held.and(self.guest_held)
+        } else {
+            op.held
+        }
+    }
+
+    /// True when a vCPU is between the start of TDH.VP.ENTER and its return, guest included.
+    #[must_use]
+    pub fn is_in_vp_enter(&self, vcpu: &Vcpu) -> bool {
+        if vcpu.control.op == 0 {
+            return false;
+        }
+        let leaf = self.op(vcpu.control.op).leaf;
+        leaf == self.enter || self.code.leaves[usize::from(leaf.0)].is_tdcall
+    }
+
+    /// Whether a try-acquire fails now: somebody else holds the lock in a conflicting mode.
+    pub(super) fn is_contended<O: Others>(
+        &self,
+        frame: &Frame<'_, O>,
+        resource: Resource,
+        mode: Mode,
+    ) -> bool {
+        if resource.is_per_vcpu() {
+            return false;
+        }
+        let page = frame.control().page;
+        let shared = &frame.shared;
+        let singletons = [
+            (Part::Zapper, shared.zapper),
+            (Part::Thread0, shared.threads[0]),
+            (Part::Thread1, shared.threads[1]),
+        ];
+        let by_singleton =
+            singletons
+                .into_iter()
+                .take(1 + self.threads.len())
+                .any(|(part, control)| {
+                    part != frame.part
+                        && self.held_by(control).conflicts(resource, mode)
+                        && (!resource.is_per_page() || control.page == page)
+                });
+        by_singleton
+            || frame.any_vcpu(
+                self,
+                Predicate::Conflicts {
+                    resource,
+                    mode,
+                    page,
+                },
+            )
+    }
+}
