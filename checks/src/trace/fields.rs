@@ -92,10 +92,7 @@ fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
         all.insert(format!("page{index}.entry"), page.entry.key().into());
         all.insert(format!("page{index}.TDHP"), page.host_priority.to_string());
         all.insert(format!("page{index}.BEPOCH"), page.bepoch.key().into());
-        all.insert(
-            format!("page{index}.mirror_spte"),
-            if page.mirror { "present" } else { "none" }.into(),
-        );
+        all.insert(format!("page{index}.mirror_spte"), page.mirror.key().into());
     }
     for (index, vcpu) in state.vcpus[..system.scenario.vcpus].iter().enumerate() {
         let mut put =

@@ -27,8 +27,6 @@ pub struct Line {
     pub held: KvmHeld,
     /// `wait_for_sept_zap` has been raised by this thread and not yet lowered.
     pub flag_window: bool,
-    /// Between the mirror SPTE's freezing and its setting: other faults on the page retry.
-    pub frozen: bool,
 }
 
 /// A program: its lines, addressed by index.
@@ -47,8 +45,6 @@ pub struct Setting {
     pub held: KvmHeld,
     /// See [`Line::flag_window`].
     pub flag_window: bool,
-    /// See [`Line::frozen`].
-    pub frozen: bool,
 }
 
 /// Writes a program.
@@ -92,7 +88,6 @@ impl Assembler {
             irqs_off,
             held,
             flag_window,
-            frozen,
         } = self.setting;
         let anchor = Anchor {
             function: self.function.to_owned(),
@@ -105,7 +100,6 @@ impl Assembler {
             irqs_off,
             held,
             flag_window,
-            frozen,
         });
     }
 

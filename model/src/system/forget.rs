@@ -2,6 +2,7 @@
 
 use super::System;
 use super::state::{BlockEpoch, Control, ExitReason, State, Vcpu, VcpuEpoch};
+use crate::kernel::KvmHeld;
 use crate::kvm::instr::Instr;
 use crate::module::OpKind;
 use crate::resource::Resource;
@@ -40,7 +41,7 @@ fn carries_copy(system: &System, control: Control) -> bool {
 
 /// The page is that of the call in flight, of the exit to be handled, or of the fault under way.
 fn needs_page(system: &System, vcpu: &Vcpu) -> bool {
-    if vcpu.exit == ExitReason::EptViolation || system.vcpu_line(vcpu).frozen {
+    if vcpu.exit == ExitReason::EptViolation || system.vcpu_line(vcpu).held != KvmHeld::default() {
         return true;
     }
     if vcpu.control.op != 0 {

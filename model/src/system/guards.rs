@@ -4,7 +4,7 @@
 //! scenarios and compares what was asked with what is declared here, both ways.
 
 use super::others::PredicateKind::{
-    self, Conflicts, Excludes, Froze, InPreviousEpoch, Queued, Unacknowledged, Unvisited,
+    self, Conflicts, Excludes, InPreviousEpoch, Queued, Unacknowledged, Unvisited,
 };
 use crate::kvm::instr::{Instr, KickStep};
 use crate::module::OpKind;
@@ -14,8 +14,9 @@ use crate::table::Effect;
 #[must_use]
 pub const fn asked_by_line(instr: Instr) -> &'static [PredicateKind] {
     match instr {
-        Instr::BeginZap { .. } | Instr::Lock { .. } | Instr::Premap => &[Excludes],
-        Instr::FaultLock { .. } => &[Excludes, Froze],
+        Instr::BeginZap { .. } | Instr::FaultLock { .. } | Instr::Lock { .. } | Instr::Premap => {
+            &[Excludes]
+        }
         Instr::Kick { step } => match step {
             KickStep::Visit => &[Unvisited],
             KickStep::Send => &[Queued],
@@ -191,7 +192,6 @@ mod tests {
         let kinds = [
             Conflicts,
             Excludes,
-            Froze,
             InPreviousEpoch,
             Queued,
             Unacknowledged,

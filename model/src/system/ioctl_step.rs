@@ -2,6 +2,7 @@
 
 use super::kvm_step::Step;
 use super::others::Others;
+use super::state::MirrorSpte;
 use crate::kernel::{KvmHeld, OnFailure};
 use crate::resource::{KvmLock, KvmMode};
 use crate::status::StatusWord;
@@ -22,10 +23,12 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             return;
         }
         let page = usize::from(self.frame.control().page);
-        if self.frame.shared.pages[page].mirror {
+        if self.frame.shared.pages[page].mirror != MirrorSpte::None {
             self.next(1);
         } else {
-            self.then(0, None, |next| next.shared.pages[page].mirror = true);
+            self.then(0, None, |next| {
+                next.shared.pages[page].mirror = MirrorSpte::Present
+            });
         }
     }
 

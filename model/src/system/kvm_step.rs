@@ -4,7 +4,7 @@ use super::System;
 use super::labels::{Part, returned};
 use super::others::{Others, Predicate};
 use super::run::{Frame, Outcomes, Overflow};
-use super::state::EntryState;
+use super::state::{EntryState, MirrorSpte};
 use crate::kernel::KvmHeld;
 use crate::kernel::decisions::BusyPredicate;
 use crate::kvm::instr::{CallSite, Instr};
@@ -52,7 +52,7 @@ impl System {
             Instr::BeginZap { locks } => step.begin_zap(locks),
             Instr::RemoveMirrorSpte => step.then(0, None, |next| {
                 let page = usize::from(next.control().page);
-                next.shared.pages[page].mirror = false;
+                next.shared.pages[page].mirror = MirrorSpte::None;
             }),
             Instr::UnlessBusy { leaf, to } => step.unless_busy(leaf, to),
             Instr::GiveUp { to } => step.then(0, Some(to), |next| next.control_mut().status = 0),

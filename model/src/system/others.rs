@@ -31,8 +31,6 @@ pub enum Predicate {
     Unacknowledged,
     /// It counts in the REFCOUNT of the previous epoch.
     InPreviousEpoch,
-    /// It has frozen the mirror SPTE of this page.
-    Froze(u8),
 }
 
 /// A predicate without its arguments: what a step declares.
@@ -45,7 +43,6 @@ pub enum PredicateKind {
     Queued,
     Unacknowledged,
     InPreviousEpoch,
-    Froze,
 }
 
 impl Predicate {
@@ -59,7 +56,6 @@ impl Predicate {
             Self::Queued => PredicateKind::Queued,
             Self::Unacknowledged => PredicateKind::Unacknowledged,
             Self::InPreviousEpoch => PredicateKind::InPreviousEpoch,
-            Self::Froze(_) => PredicateKind::Froze,
         }
     }
 
@@ -82,7 +78,6 @@ impl Predicate {
             Self::InPreviousEpoch => {
                 vcpu.epoch == VcpuEpoch::Previous && system.held_by_vcpu(vcpu).counted
             }
-            Self::Froze(page) => system.vcpu_line(vcpu).frozen && vcpu.control.page == page,
         }
     }
 
@@ -99,7 +94,6 @@ impl Predicate {
             Self::Queued => "a vCPU still needs its IPI".into(),
             Self::Unacknowledged => "a vCPU has not acknowledged its IPI".into(),
             Self::InPreviousEpoch => "a vCPU counts in the previous epoch's REFCOUNT".into(),
-            Self::Froze(page) => format!("a vCPU has frozen the mirror SPTE of page {page}"),
         }
     }
 }

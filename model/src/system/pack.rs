@@ -2,8 +2,8 @@
 //! where the scenario has any.
 
 use super::state::{
-    BlockEpoch, Control, EntryState, ExitReason, Ipi, KickPhase, Page, Shared, State, StoreBuffer,
-    Vcpu, VcpuEpoch, VcpuMode,
+    BlockEpoch, Control, EntryState, ExitReason, Ipi, KickPhase, MirrorSpte, Page, Shared, State,
+    StoreBuffer, Vcpu, VcpuEpoch, VcpuMode,
 };
 use crate::closed_enum::ClosedEnum;
 use crate::scenario::{MAX_THREADS, MAX_VCPUS};
@@ -113,7 +113,7 @@ fn pack_shared(shared: &Shared) -> u64 {
         out.put(page.entry as u64, 3);
         out.put(page.host_priority.into(), 1);
         out.put(page.bepoch as u64, 2);
-        out.put(page.mirror.into(), 1);
+        out.put(page.mirror as u64, 2);
     }
     out.word
 }
@@ -134,7 +134,7 @@ fn unpack_shared(word: u64, threads: u64) -> Shared {
         entry: words.choice::<EntryState>(3),
         host_priority: words.flag(),
         bepoch: words.choice::<BlockEpoch>(2),
-        mirror: words.flag(),
+        mirror: words.choice::<MirrorSpte>(2),
     });
     let mut words = Words { word: threads };
     Shared {

@@ -154,10 +154,10 @@ impl System {
     /// that is not finalized has none yet.
     #[must_use]
     pub fn initial(&self) -> State {
-        use super::state::{EntryState, Page};
+        use super::state::{EntryState, MirrorSpte, Page};
         let mapped = Page {
             entry: EntryState::Mapped,
-            mirror: true,
+            mirror: MirrorSpte::Present,
             ..Page::default()
         };
         let mut pages = [Page::default(); crate::scenario::MAX_PAGES];

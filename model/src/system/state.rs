@@ -179,6 +179,15 @@ pub struct Vcpu {
     pub entry_copy_hp: bool,
 }
 
+closed_enum! { "mirror SPTE",
+    /// KVM's mirror of an S-EPT entry.
+    pub enum MirrorSpte {
+        None = "none": "not present",
+        Frozen = "frozen": "a fault is mapping it; other faults on the page retry",
+        Present = "present": "mapped, as far as KVM knows",
+    }
+}
+
 /// A private page: its leaf S-EPT entry, PAMT data, and KVM's mirror of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
@@ -188,8 +197,8 @@ pub struct Page {
     pub host_priority: bool,
     /// PAMT.BEPOCH.
     pub bepoch: BlockEpoch,
-    /// The mirror SPTE is present.
-    pub mirror: bool,
+    /// KVM's mirror of it.
+    pub mirror: MirrorSpte,
 }
 
 /// Everything that exists once.
@@ -241,7 +250,7 @@ impl Default for Page {
             entry: EntryState::Free,
             host_priority: false,
             bepoch: BlockEpoch::Older,
-            mirror: false,
+            mirror: MirrorSpte::None,
         }
     }
 }

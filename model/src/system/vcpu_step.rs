@@ -1,9 +1,9 @@
 //! What a vCPU thread's lines do; see `kvm/vcpu.rs` for the program.
 
 use super::kvm_step::Step;
-use super::others::{Others, Predicate};
+use super::others::Others;
 use super::run::Overflow;
-use super::state::{ExitReason, VcpuMode};
+use super::state::{ExitReason, MirrorSpte, VcpuMode};
 use crate::kernel::KvmHeld;
 use crate::resource::{KvmLock, KvmMode};
 use crate::scenario::Memory;
@@ -130,13 +130,13 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         if self.system.kvm_lock_is_held(self.frame, read) {
             return;
         }
-        let page = self.frame.control().page;
-        if self.frame.shared.pages[usize::from(page)].mirror {
-            self.goto(1, to);
-        } else if self.frame.any_vcpu(self.system, Predicate::Froze(page)) {
-            self.goto(2, to);
-        } else {
-            self.next(0);
+        let page = usize::from(self.frame.control().page);
+        match self.frame.shared.pages[page].mirror {
+            MirrorSpte::Present => self.goto(1, to),
+            MirrorSpte::Frozen => self.goto(2, to),
+            MirrorSpte::None => self.then(0, None, |next| {
+                next.shared.pages[page].mirror = MirrorSpte::Frozen;
+            }),
         }
     }
 
@@ -144,9 +144,14 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         let status = self.status();
         let page = usize::from(self.frame.control().page);
         if status == StatusWord(0) {
-            self.then(0, None, |next| next.shared.pages[page].mirror = true);
+            self.then(0, None, |next| {
+                next.shared.pages[page].mirror = MirrorSpte::Present;
+            });
         } else if status.is_operand_busy() {
-            self.then(1, None, |next| next.control_mut().status = 0);
+            self.then(1, None, |next| {
+                next.control_mut().status = 0;
+                next.shared.pages[page].mirror = MirrorSpte::None;
+            });
         } else {
             self.then(2, None, |next| next.shared.bugged = true);
         }

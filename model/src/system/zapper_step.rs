@@ -5,7 +5,7 @@ use super::kvm_step::Step;
 use super::labels::Part;
 use super::others::{Others, Predicate};
 use super::run::{Frame, Overflow};
-use super::state::{Ipi, KickPhase, VcpuMode};
+use super::state::{Ipi, KickPhase, MirrorSpte, VcpuMode};
 use crate::kernel::KvmHeld;
 use crate::kernel::decisions::{Kick, KickModeRead};
 use crate::kvm::instr::{Instr, KickStep};
@@ -16,7 +16,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// On any mapped page, once every lock is free. mmu_lock is not a try-lock: the thread waits.
     pub(super) fn begin_zap(&mut self, locks: KvmHeld) {
         for page in 0..self.system.scenario.pages {
-            if self.frame.shared.pages[page].mirror
+            if self.frame.shared.pages[page].mirror == MirrorSpte::Present
                 && !self.system.kvm_lock_is_held(self.frame, locks)
             {
                 self.then(0, None, |next| {
