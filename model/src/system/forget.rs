@@ -1,17 +1,14 @@
 //! R3: fields that nobody will read before they are written again are reset.
 
 use super::System;
-use super::state::{BlockEpoch, Control, ExitReason, State, Vcpu, VcpuEpoch};
+use super::state::{BlockEpoch, Control, ExitReason, Shared, Vcpu, VcpuEpoch};
 use crate::kernel::KvmHeld;
 use crate::kvm::instr::Instr;
 use crate::module::OpKind;
 use crate::resource::Resource;
 
-pub(super) fn forget_dead(system: &System, state: &mut State) {
-    for vcpu in &mut state.vcpus[..system.scenario.vcpus] {
-        forget_vcpu(system, vcpu);
-    }
-    for page in &mut state.shared.pages {
+pub(super) fn forget_shared(shared: &mut Shared) {
+    for page in &mut shared.pages {
         // BEPOCH is read by TDH.MEM.PAGE.REMOVE, after it has found the entry blocked.
         if !page.entry.is_blocked() {
             page.bepoch = BlockEpoch::Older;
@@ -19,7 +16,7 @@ pub(super) fn forget_dead(system: &System, state: &mut State) {
     }
 }
 
-fn forget_vcpu(system: &System, vcpu: &mut Vcpu) {
+pub(super) fn forget_vcpu(system: &System, vcpu: &mut Vcpu) {
     if !system.held_by_vcpu(vcpu).counted {
         vcpu.epoch = VcpuEpoch::Current;
     }

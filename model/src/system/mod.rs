@@ -1,7 +1,8 @@
 //! The transition system: every interleaving of zapper, vCPUs, guests, ioctl threads, interrupts
 //! and store buffers.
 //!
-//! [`System::successors`] is the one transition function. Rooms: [`state`] what is remembered,
+//! [`System::successors`] is the one transition function; it is made of [`System::moves`], which know
+//! of no number of vCPUs. Rooms: [`state`] what is remembered,
 //! [`pack`] states as keys, `kvm_step`, `zapper_step`, `vcpu_step`, `ioctl_step` and
 //! `module_step` what a line or a module step does, `guest_step` what the guest does, `held` who
 //! holds what,
@@ -22,6 +23,7 @@ mod kvm_step;
 pub mod labels;
 mod locality;
 mod module_step;
+pub mod moves;
 pub mod others;
 pub mod pack;
 mod run;

@@ -1,10 +1,10 @@
 //! The transition function: all successors of a state, or the one an event names.
 
 use super::System;
-use super::forget::forget_dead;
 use super::labels::{Part, StepId};
+use super::moves::{Broadcast, Move, Mover};
 use super::others::{AllBut, Asked, Others, Predicate, Recording};
-use super::state::{BlockEpoch, Control, KickPhase, Shared, State, Vcpu, VcpuEpoch};
+use super::state::{Control, Shared, State, Vcpu};
 use arrayvec::ArrayVec;
 use std::cell::RefCell;
 
@@ -30,7 +30,7 @@ impl Trail {
     /// The most steps; fusing stops short of it, which is sound.
     const CAPACITY: usize = 31;
 
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             len: 0,
             steps: [StepId(0); Self::CAPACITY],
@@ -80,15 +80,6 @@ pub struct Event {
 /// A store found no room in its buffer: the exploration is not complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overflow(pub bool);
-
-/// Effects on every vCPU, applied when the transition is whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Broadcast {
-    /// TD_EPOCH++: current becomes previous.
-    pub(super) epoch_advanced: bool,
-    /// The kick is over.
-    pub(super) kick_ended: bool,
-}
 
 /// A step in the making: what it may see and change.
 #[derive(Clone)]
@@ -218,45 +209,58 @@ impl System {
         if state.shared.bugged {
             return overflow;
         }
+        let mut by = |agent: Agent, target: Option<u8>, mover: Mover, except: usize| {
+            let moved = self.moves(&state.shared, mover, &all_but(except), |done| {
+                let (event, next) = self.put_back(state, agent, target, done);
+                emit(event, next);
+            });
+            overflow.0 |= moved.0;
+        };
         let vcpus = &state.vcpus[..self.scenario.vcpus];
         for (index, vcpu) in vcpus.iter().enumerate() {
-            let others = all_but(index);
-            let frame = self.frame(Part::Vcpu, state, Some(*vcpu), &others);
-            let agent = Agent::Vcpu(index as u8);
-            overflow.0 |= self
-                .step_vcpu(&frame, |done| {
-                    emit_concrete(self, state, agent, None, done, &mut emit)
-                })
-                .0;
+            by(Agent::Vcpu(index as u8), None, Mover::Vcpu(*vcpu), index);
         }
-        for part in [Part::Zapper, Part::Thread0, Part::Thread1]
-            .into_iter()
-            .take(1 + self.threads.len())
-        {
-            let agent = match part {
-                Part::Zapper => Agent::Zapper,
-                Part::Thread0 => Agent::Thread(0),
-                _ => Agent::Thread(1),
-            };
-            let everyone = all_but(usize::MAX);
-            let frame = self.frame(part, state, None, &everyone);
-            overflow.0 |= self
-                .step_singleton(&frame, |done| {
-                    emit_concrete(self, state, agent, None, done, &mut emit)
-                })
-                .0;
+        by(Agent::Zapper, None, Mover::Zapper, usize::MAX);
+        for index in 0..self.threads.len() as u8 {
+            by(Agent::Thread(index), None, Mover::Thread(index), usize::MAX);
         }
         if self.zapper_wants_target(&state.shared) {
             for (index, vcpu) in vcpus.iter().enumerate() {
-                let others = all_but(index);
-                let frame = self.frame(Part::Zapper, state, Some(*vcpu), &others);
-                let target = Some(index as u8);
-                self.step_kick(&frame, |done| {
-                    emit_concrete(self, state, Agent::Zapper, target, done, &mut emit)
-                });
+                by(Agent::Zapper, Some(index as u8), Mover::Kick(*vcpu), index);
             }
         }
         overflow
+    }
+
+    /// A move as a transition of a whole state.
+    fn put_back(
+        &self,
+        state: &State,
+        agent: Agent,
+        target: Option<u8>,
+        done: Move,
+    ) -> (Event, State) {
+        let mover = match agent {
+            Agent::Vcpu(index) => Some(index),
+            _ => target,
+        };
+        let mut next = State {
+            shared: done.shared,
+            vcpus: state.vcpus,
+        };
+        for (index, vcpu) in next.vcpus[..self.scenario.vcpus].iter_mut().enumerate() {
+            *vcpu = match done.own {
+                Some(own) if mover == Some(index as u8) => own,
+                _ => done.bystander(self, *vcpu),
+            };
+        }
+        let event = Event {
+            agent,
+            target,
+            choice: done.choice,
+            trail: done.trail,
+        };
+        (event, next)
     }
 
     /// The state that `event` leads to, or `None` when it is not possible in `state`.
@@ -269,24 +273,6 @@ impl System {
             }
         });
         result
-    }
-
-    pub(super) fn frame<'a, O: Others>(
-        &self,
-        part: Part,
-        state: &State,
-        own: Option<Vcpu>,
-        others: &'a O,
-    ) -> Frame<'a, O> {
-        Frame {
-            others,
-            part,
-            shared: state.shared,
-            own,
-            broadcast: Broadcast::default(),
-            choice: 0,
-            trail: Trail::new(),
-        }
     }
 
     /// Takes one step and then every local step that follows (R1, R2).
@@ -312,61 +298,5 @@ impl System {
         }
         self.module_step(frame, out);
         Overflow::default()
-    }
-}
-
-/// Puts a finished frame back into a whole state.
-fn emit_concrete<O: Others>(
-    system: &System,
-    state: &State,
-    agent: Agent,
-    target: Option<u8>,
-    done: Frame<'_, O>,
-    emit: &mut impl FnMut(Event, State),
-) {
-    let mut next = State {
-        shared: done.shared,
-        vcpus: state.vcpus,
-    };
-    let index = match agent {
-        Agent::Vcpu(index) => Some(index),
-        _ => target,
-    };
-    if let (Some(index), Some(vcpu)) = (index, done.own) {
-        next.vcpus[usize::from(index)] = vcpu;
-    }
-    spread(system, &mut next, done.broadcast);
-    if system.reductions.forget_dead {
-        forget_dead(system, &mut next);
-    }
-    emit(
-        Event {
-            agent,
-            target,
-            choice: done.choice,
-            trail: done.trail,
-        },
-        next,
-    );
-}
-
-/// Applies a broadcast to every vCPU (and to the pages, for the epoch).
-fn spread(system: &System, state: &mut State, broadcast: Broadcast) {
-    for vcpu in &mut state.vcpus[..system.scenario.vcpus] {
-        if broadcast.epoch_advanced {
-            vcpu.epoch = VcpuEpoch::Previous;
-        }
-        // An IPI that nobody waits for (M03, M04) stays on its way.
-        if broadcast.kick_ended {
-            vcpu.kick = KickPhase::Unvisited;
-        }
-    }
-    if broadcast.epoch_advanced {
-        for page in &mut state.shared.pages {
-            page.bepoch = match page.bepoch {
-                BlockEpoch::Current => BlockEpoch::Previous,
-                BlockEpoch::Previous | BlockEpoch::Older => BlockEpoch::Older,
-            };
-        }
     }
 }
