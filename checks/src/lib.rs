@@ -13,6 +13,7 @@ pub mod command;
 pub mod engine;
 pub mod exit;
 pub mod forms;
+pub mod prove;
 pub mod question;
 pub mod report;
 pub mod runner;

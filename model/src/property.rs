@@ -7,7 +7,8 @@ use crate::closed_enum::{ClosedEnum, closed_enum};
 use crate::kvm::instr::{CallSite, Instr};
 use crate::module::LeafId;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
-use crate::system::state::State;
+use crate::system::labels::StepId;
+use crate::system::state::{Shared, State, Vcpu};
 use crate::system::{Agent, Event, System};
 
 closed_enum! { "property",
@@ -94,12 +95,19 @@ impl System {
     /// The properties that a transition breaks, as a set of [`Property::bit`]s.
     #[must_use]
     pub fn broken(&self, before: &State, event: &Event, after: &State) -> u16 {
-        let mut broken = self.broken_by_state(after);
-        for step in event.trail.iter() {
+        self.broken_by_state(after)
+            | self.broken_by_steps(&before.shared, &event.trail, &after.shared)
+    }
+
+    /// The properties that taking these steps breaks, whatever vCPUs there are.
+    #[must_use]
+    pub fn broken_by_steps(&self, before: &Shared, trail: &[StepId], after: &Shared) -> u16 {
+        let mut broken = 0;
+        for step in trail {
             broken |= self.observations.breaks[usize::from(step.0)];
             if Some(*step) == self.observations.unlock {
-                let page = usize::from(before.shared.zapper.page);
-                broken |= if after.shared.pages[page].host_priority {
+                let page = usize::from(before.zapper.page);
+                broken |= if after.pages[page].host_priority {
                     Property::NoMarkLeft.bit()
                 } else {
                     0
@@ -112,7 +120,12 @@ impl System {
     /// The properties that a state breaks by itself.
     #[must_use]
     pub fn broken_by_state(&self, state: &State) -> u16 {
-        let shared = &state.shared;
+        self.broken_by_view(&state.shared, &state.vcpus[..self.scenario.vcpus])
+    }
+
+    /// The same, of the singletons and some of the vCPUs.
+    #[must_use]
+    pub fn broken_by_view(&self, shared: &Shared, vcpus: &[Vcpu]) -> u16 {
         let line = &self.zap[usize::from(shared.zapper.line)];
         let mut broken = 0;
         let no_fail = shared.zapper.op != 0
@@ -123,11 +136,7 @@ impl System {
                     ..
                 }
             );
-        if no_fail
-            && state.vcpus[..self.scenario.vcpus]
-                .iter()
-                .any(|vcpu| self.is_in_vp_enter(vcpu))
-        {
+        if no_fail && vcpus.iter().any(|vcpu| self.is_in_vp_enter(vcpu)) {
             broken |= Property::NoVcpuInside.bit();
         }
         let write_held = line

@@ -15,7 +15,7 @@ closed_enum! { "failure policy",
 }
 
 /// A set of KVM locks with their modes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KvmHeld {
     read: u8,
     write: u8,

@@ -27,6 +27,8 @@ pub struct Line {
     pub held: KvmHeld,
     /// `wait_for_sept_zap` has been raised by this thread and not yet lowered.
     pub flag_window: bool,
+    /// The thread has frozen its page's mirror SPTE: nobody else has.
+    pub frozen: bool,
 }
 
 /// A program: its lines, addressed by index.
@@ -45,6 +47,8 @@ pub struct Setting {
     pub held: KvmHeld,
     /// See [`Line::flag_window`].
     pub flag_window: bool,
+    /// See [`Line::frozen`].
+    pub frozen: bool,
 }
 
 /// Writes a program.
@@ -88,6 +92,7 @@ impl Assembler {
             irqs_off,
             held,
             flag_window,
+            frozen,
         } = self.setting;
         let anchor = Anchor {
             function: self.function.to_owned(),
@@ -100,6 +105,7 @@ impl Assembler {
             irqs_off,
             held,
             flag_window,
+            frozen,
         });
     }
 

@@ -276,6 +276,7 @@ fn ept_violation(asm: &mut Assembler, leaves: VcpuLeaves, at: &Places) {
         "read_lock(mmu_lock), look at the mirror SPTE",
     );
     asm.setting.held = KvmHeld::default().with(KvmLock::MmuLock, KvmMode::Read);
+    asm.setting.frozen = true;
     asm.function("tdx_mem_page_aug", TDX);
     asm.line(
         Instr::Call {
@@ -285,6 +286,7 @@ fn ept_violation(asm: &mut Assembler, leaves: VcpuLeaves, at: &Places) {
         "tdh_mem_page_aug()",
     );
     asm.line(Instr::AugStatus, "err?");
+    asm.setting.frozen = false;
     asm.function("kvm_tdp_mmu_map", "arch/x86/kvm/mmu/tdp_mmu.c");
     asm.place(at.unlock);
     asm.line(

@@ -136,7 +136,7 @@ mod tests {
         let log = RefCell::new(Vec::new());
         while let Some(state) = queue.pop() {
             log.borrow_mut().clear();
-            system.successors_asking(&state, &log, |_, next| {
+            let _ = system.successors_asking(&state, &log, |_, next| {
                 if seen.insert(next) {
                     queue.push(next);
                 }

@@ -5,6 +5,7 @@ use super::labels::Part;
 use super::others::{Others, Predicate};
 use super::run::Frame;
 use super::state::{Control, Vcpu};
+use crate::closed_enum::ClosedEnum;
 use crate::module::Held;
 use crate::resource::{Mode, Resource};
 
@@ -41,6 +42,31 @@ impl System {
         }
         let leaf = self.op(vcpu.control.op).leaf;
         leaf == self.enter || self.code.leaves[usize::from(leaf.0)].is_tdcall
+    }
+
+    /// True when two vCPUs can not both stand where they stand: one holds a lock against the other.
+    ///
+    /// No reachable state has such a pair: taking a lock asks whether anybody holds it, and freezing
+    /// an SPTE looks whether it is frozen.
+    #[must_use]
+    pub fn clash(&self, one: &Vcpu, other: &Vcpu) -> bool {
+        let (mine, theirs) = (self.held_by_vcpu(one), self.held_by_vcpu(other));
+        let same_page = one.control.page == other.control.page;
+        let on = |resource: Resource| {
+            let mode = if mine.is_shared(resource) {
+                Mode::Shared
+            } else {
+                Mode::Exclusive
+            };
+            !resource.is_per_vcpu()
+                && (same_page || !resource.is_per_page())
+                && mine.has(resource)
+                && theirs.conflicts(resource, mode)
+        };
+        let (here, there) = (self.vcpu_line(one), self.vcpu_line(other));
+        Resource::ALL.iter().copied().any(on)
+            || here.held.excludes(there.held)
+            || (same_page && here.frozen && there.frozen)
     }
 
     /// Whether a try-acquire fails now: somebody else holds the lock in a conflicting mode.

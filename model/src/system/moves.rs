@@ -55,6 +55,12 @@ impl Move {
         vcpu
     }
 
+    /// Whether vCPUs that the step was not about are changed too: TD_EPOCH advanced, or a kick ended.
+    #[must_use]
+    pub fn reaches_bystanders(&self) -> bool {
+        self.broadcast != Broadcast::default()
+    }
+
     fn of<O: Others>(system: &System, done: Frame<'_, O>) -> Self {
         let (broadcast, mut shared, mut own) = (done.broadcast, done.shared, done.own);
         if broadcast.epoch_advanced {
@@ -120,7 +126,7 @@ impl System {
             own,
             broadcast: Broadcast::default(),
             choice: 0,
-            trail: Trail::new(),
+            trail: Trail::EMPTY,
         };
         let emit = |done| emit(Move::of(self, done));
         match mover {

@@ -103,7 +103,9 @@ pub fn unpack_vcpu(word: u64) -> Vcpu {
     }
 }
 
-fn pack_shared(shared: &Shared) -> u64 {
+/// The singletons but ioctl threads as a word.
+#[must_use]
+pub fn pack_shared(shared: &Shared) -> u64 {
     let mut out = Writer::default();
     out.control(shared.zapper);
     out.put(shared.flag.into(), 1);
@@ -118,7 +120,9 @@ fn pack_shared(shared: &Shared) -> u64 {
     out.word
 }
 
-fn pack_threads(threads: &[Control; MAX_THREADS]) -> u64 {
+/// The ioctl threads as a word.
+#[must_use]
+pub fn pack_threads(threads: &[Control; MAX_THREADS]) -> u64 {
     let mut out = Writer::default();
     for thread in threads {
         out.control(*thread);
@@ -126,7 +130,9 @@ fn pack_threads(threads: &[Control; MAX_THREADS]) -> u64 {
     out.word
 }
 
-fn unpack_shared(word: u64, threads: u64) -> Shared {
+/// The singletons that [`pack_shared`] and [`pack_threads`] made the words of.
+#[must_use]
+pub fn unpack_shared(word: u64, threads: u64) -> Shared {
     let mut words = Words { word };
     let (zapper, flag) = (words.control(), words.flag());
     let (flag_stores, bugged) = (StoreBuffer::from_bits(words.get(4)), words.flag());

@@ -30,12 +30,11 @@ impl Trail {
     /// The most steps; fusing stops short of it, which is sound.
     const CAPACITY: usize = 31;
 
-    pub(super) const fn new() -> Self {
-        Self {
-            len: 0,
-            steps: [StepId(0); Self::CAPACITY],
-        }
-    }
+    /// No step.
+    pub const EMPTY: Self = Self {
+        len: 0,
+        steps: [StepId(0); Self::CAPACITY],
+    };
 
     pub(super) fn push(&mut self, step: StepId) {
         self.steps[usize::from(self.len)] = step;
@@ -184,7 +183,7 @@ impl System {
         state: &State,
         log: &RefCell<Vec<Asked>>,
         emit: impl FnMut(Event, State),
-    ) {
+    ) -> Overflow {
         let vcpus = &state.vcpus[..self.scenario.vcpus];
         self.visit(
             state,
@@ -196,7 +195,7 @@ impl System {
                 }
             },
             emit,
-        );
+        )
     }
 
     fn visit<O: Others>(

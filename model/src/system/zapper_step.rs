@@ -95,7 +95,8 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 
 impl System {
     /// True when the zapper stands at a loop of the kick, where its next step is about one vCPU.
-    pub(super) fn zapper_wants_target(&self, shared: &super::state::Shared) -> bool {
+    #[must_use]
+    pub fn zapper_wants_target(&self, shared: &super::state::Shared) -> bool {
         let line = &self.zap[usize::from(shared.zapper.line)];
         shared.zapper.op == 0
             && matches!(
