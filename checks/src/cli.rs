@@ -55,13 +55,13 @@ pub(crate) struct RunArgs {
 
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct LimitArgs {
-    /// Give up a search after this many states; the verdict is then `unknown`.
+    /// Give up a search after this many states; the verdict is then `unknown`. Default: no limit but memory's.
     #[arg(long, value_name = "N")]
     pub(crate) max_states: Option<u64>,
-    /// Give up a search at this many MiB for its states.
+    /// Give up a search at this many MiB for its states. Default: 4096.
     #[arg(long, value_name = "MIB")]
     pub(crate) max_memory: Option<u64>,
-    /// Give up a search after this many seconds.
+    /// Give up a search after this many seconds. Default: 600.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,
 }
@@ -115,10 +115,12 @@ pub(crate) struct WhatIfArgs {
     /// Kernel profile: a version, or a .toml file.
     #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
     pub(crate) kernel: String,
-    /// Change a decision of the protocol, or a setting of the scenario (accept, attr, zero_step, finalized).
+    /// Change a decision of the protocol (`check list --decisions`), or a setting of the scenario:
+    /// accept, attr, zero_step, finalized, exit_reason (true or false).
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Run this code path of the kernel profile as a thread beside the zapper.
+    /// Run this code path of the kernel profile as a thread beside the zapper, e.g. KVM_TDX_INIT_VCPU
+    /// (with finalized=false) or any-tdr-exclusive; up to two.
     #[arg(long, value_name = "PATH")]
     pub(crate) with: Vec<String>,
     /// Number of vCPUs.
@@ -130,7 +132,8 @@ pub(crate) struct WhatIfArgs {
     /// Memory model: sc or tso.
     #[arg(long, value_name = "MODEL", default_value = "tso")]
     pub(crate) memory: String,
-    /// What must never happen.
+    /// What must never happen: no-second-busy, no-vcpu-inside, flag-under-mmu-lock, flag-tested,
+    /// epoch-empty, tracked-remove, interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on.
     #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
     pub(crate) property: String,
     /// Print the answer as JSON (seamcheck.report.v1).

@@ -37,6 +37,23 @@ impl Source {
         Self::find(name, builtin::KERNELS, "kernel")
     }
 
+    /// A user's own file, of which the text is at hand.
+    ///
+    /// # Errors
+    /// When the name is not that of a file, and could be taken for a version.
+    pub fn own(name: &str, text: &str) -> Result<Self, QuestionError> {
+        if !looks_like_a_file(name) {
+            return Err(QuestionError::Usage(format!(
+                "`{name}` is the name of a version, but comes with a text of its own"
+            )));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            is_builtin: false,
+        })
+    }
+
     fn find(name: &str, known: &[(&str, &str)], what: &'static str) -> Result<Self, QuestionError> {
         if let Some((name, text)) = known.iter().find(|(version, _)| *version == name) {
             return Ok(Self {
@@ -45,11 +62,7 @@ impl Source {
                 is_builtin: true,
             });
         }
-        let looks_like_a_file = Path::new(name)
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-            || name.contains('/');
-        if !looks_like_a_file {
+        if !looks_like_a_file(name) {
             let known = known
                 .iter()
                 .map(|(version, _)| (*version).to_owned())
@@ -70,6 +83,12 @@ impl Source {
             is_builtin: false,
         })
     }
+}
+
+/// Versions have no directory and do not end in `.toml`.
+fn looks_like_a_file(name: &str) -> bool {
+    let extension = Path::new(name).extension();
+    name.contains('/') || extension.is_some_and(|extension| extension == "toml")
 }
 
 /// A data file that is not understood, with its text.

@@ -199,7 +199,18 @@ pub fn select(runs: Vec<Run>, names: &[String]) -> Result<Vec<Run>, QuestionErro
             .iter()
             .any(|run| run.check == *name || run.name == *name)
         {
-            let known: Vec<&str> = runs.iter().map(|run| run.check.as_str()).collect();
+            // Somebody who wrote a memory model meant a run, not a check.
+            let known: Vec<&str> = runs
+                .iter()
+                .map(|run| {
+                    if name.contains('/') {
+                        &run.name
+                    } else {
+                        &run.check
+                    }
+                })
+                .map(String::as_str)
+                .collect();
             let hint = suggest::closest(name, &known).map_or_else(
                 || "; `check list` names them all".to_owned(),
                 |close| format!("; did you mean `{close}`?"),

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             let exit = failure.exit();
-            anstream::eprintln!("{:?}", miette::Report::new(failure));
+            command::complain(failure);
             exit.into()
         }
     }

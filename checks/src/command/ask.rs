@@ -13,6 +13,8 @@ use crate::suite::{Form, Run};
 use crate::trace;
 use crate::verdict::{Expected, Verdict, judge};
 use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::data::suggest;
+use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::system::Reductions;
@@ -95,10 +97,17 @@ fn question(args: &WhatIfArgs, property: Property) -> Result<Question, QuestionE
         let (name, value) = change
             .split_once('=')
             .ok_or_else(|| QuestionError::Usage(format!("`--set {change}`: write NAME=VALUE")))?;
-        if scenario_text::NAMES.contains(&name) {
+        if Decisions::NAMES.contains(&name) {
+            decisions.push((name.to_owned(), value.to_owned()));
+        } else if scenario_text::NAMES.contains(&name) {
             scenario_text::set(&mut scenario, name, value)?;
         } else {
-            decisions.push((name.to_owned(), value.to_owned()));
+            let known: Vec<&str> = [Decisions::NAMES, &scenario_text::NAMES].concat();
+            return Err(QuestionError::Usage(format!(
+                "no decision and no setting is called `{name}`{}; `check list --decisions` and `check \
+                 what-if --help` name them",
+                suggest::did_you_mean(name, &known)
+            )));
         }
     }
     Question::new(

@@ -13,7 +13,8 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::property::Property;
 use seamcheck_model::system::Reductions;
-use seamcheck_traces::Trace;
+use seamcheck_traces::{MAX_BYTES, Trace};
+use std::io::Read;
 use std::path::Path;
 
 pub(super) fn explain(args: &ExplainArgs, watch: &Watch) -> Result<Exit, Failure> {
@@ -51,7 +52,11 @@ fn read(path: &Path) -> Result<Trace, Failure> {
         path: path.to_owned(),
         error,
     };
-    let text = std::fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
+    // One byte more than is accepted, so that what never ends is not read to its end.
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text))
+        .map_err(|error| failure(error.to_string()))?;
     let trace = Trace::from_json(&text).map_err(|error| failure(error.to_string()))?;
     trace::verify(&trace).map_err(|error| failure(error.to_string()))?;
     Ok(trace)
@@ -65,6 +70,10 @@ fn of_check(args: &ExplainArgs, watch: &Watch) -> Result<Trace, Failure> {
     let system = question.system(Reductions::ALL)?;
     let report = exact::search(&system, Until::Violates(property), Limits::default(), watch);
     let Some(violation) = report.violation(property) else {
+        if let Some(cut) = report.cut {
+            let name = run.name;
+            return Err(Failure::CutShort { name, cut });
+        }
         return Err(QuestionError::Usage(format!(
             "{} does not break {}: there is nothing to explain",
             run.name,

@@ -9,7 +9,7 @@ mod pairs;
 mod run;
 
 use crate::cli::{Cli, Command, LimitArgs};
-use crate::engine::{Limits, Watch};
+use crate::engine::{Cut, Limits, Watch};
 use crate::exit::Exit;
 use crate::question::QuestionError;
 use std::path::PathBuf;
@@ -42,6 +42,14 @@ pub enum Failure {
         /// The system's words.
         error: std::io::Error,
     },
+    /// A search that was to find something was cut short.
+    #[error("{name}: {}, so nothing can be said", .cut.text())]
+    CutShort {
+        /// The run.
+        name: String,
+        /// Why.
+        cut: Cut,
+    },
     /// The built-in suite is broken, or a violation can not be executed again.
     #[error("internal error: {0}")]
     Internal(String),
@@ -54,9 +62,18 @@ impl Failure {
         match self {
             Self::Question(_) | Self::Trace { .. } => Exit::Usage,
             Self::Output { .. } => Exit::Unwritable,
+            Self::CutShort { cut, .. } => match cut {
+                Cut::Interrupted => Exit::Interrupted,
+                _ => Exit::Unknown,
+            },
             Self::Internal(_) => Exit::Internal,
         }
     }
+}
+
+/// Prints a failure on standard error.
+pub fn complain(failure: Failure) {
+    anstream::eprintln!("{:?}", miette::Report::new(failure));
 }
 
 /// Does what the command line says.

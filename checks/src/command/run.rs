@@ -33,8 +33,13 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
             human::suite(&outcomes, args.verbose)
         ))?;
     }
-    if let Some(directory) = &args.traces {
-        write_traces(directory, &outcomes)?;
+    if let Some(directory) = &args.traces
+        && let Err(failure) = write_traces(directory, &outcomes)
+    {
+        // A verdict that differs is graver than a trace that is missing.
+        let both = Exit::worst([exit, failure.exit()]);
+        super::complain(failure);
+        return Ok(both);
     }
     Ok(exit)
 }

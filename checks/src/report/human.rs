@@ -3,7 +3,7 @@
 use super::{assumptions, conflicts, grouped, reductions, scope};
 use crate::runner::{Outcome, Packed};
 use crate::trace;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, has_happened, missing_witnesses};
 use anstyle::{AnsiColor, Style};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
@@ -244,8 +244,9 @@ pub fn totals(outcomes: &[Outcome], planned: usize, seconds: f64) -> String {
         String::new()
     };
     format!(
-        "{} runs, {met} as expected, {} not{partial}; {} states in {seconds:.1} s",
+        "{} run{}, {met} as expected, {} not{partial}; {} states in {seconds:.1} s",
         outcomes.len(),
+        if outcomes.len() == 1 { "" } else { "s" },
         outcomes.len() - met,
         grouped(states)
     )
@@ -263,15 +264,15 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
         if let Verdict::Unknown(cut) = found {
             line("because", cut.text());
         }
-        if !crate::verdict::has_happened(&packed.system, &packed.report, *property) {
+        let is_vacuous = *found == Verdict::Vacuous;
+        if is_vacuous && !has_happened(&packed.system, &packed.report, *property) {
             line(
                 "because",
                 "nothing that the property is about ever happened",
             );
         }
-        for witness in crate::verdict::missing_witnesses(&packed.system, &packed.report, *property)
-        {
-            if matches!(found, Verdict::Vacuous) {
+        if is_vacuous {
+            for witness in missing_witnesses(&packed.system, &packed.report, *property) {
                 line("not seen", &witness.text(&packed.system));
             }
         }

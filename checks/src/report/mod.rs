@@ -4,6 +4,7 @@ pub mod human;
 pub mod json;
 
 use crate::runner::{Outcome, Packed};
+use crate::suite::Form;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
@@ -165,6 +166,19 @@ pub fn scope(outcome: &Outcome) -> String {
     parts.push(format!("module {}", run.module));
     if !scenario.finalized {
         parts.push("before TDH.MR.FINALIZE".into());
+    }
+    let settings = [
+        (scenario.accept, "no TDG.MEM.PAGE.ACCEPT"),
+        (scenario.attr, "no TDG.MEM.PAGE.ATTR.RD and ATTR.WR"),
+        (scenario.zero_step, "0-step mitigation never armed"),
+    ];
+    let off = settings.into_iter().filter(|(on, _)| !on);
+    // Without a vCPU, or a form that has no such settings, they mean nothing.
+    if scenario.vcpus > 0 && run.form == Form::Packed {
+        parts.extend(off.map(|(_, text)| text.to_owned()));
+    }
+    if scenario.exit_reason {
+        parts.push("cached exit reason tracked".into());
     }
     parts.extend(
         scenario

@@ -7,6 +7,7 @@ use crate::scenario_text;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
+use seamcheck_model::system::labels::StepId;
 use seamcheck_model::system::{Reductions, State, System};
 use seamcheck_traces::schema as trace;
 
@@ -33,6 +34,14 @@ pub enum VerifyError {
         agent: String,
         /// What.
         name: String,
+    },
+    /// A step is said to be fused to the one before, or not, and is not.
+    #[error(
+        "step {number}: today's model does not take it together with the steps around it as the trace says"
+    )]
+    Fused {
+        /// Counted from 1.
+        number: usize,
     },
     /// The steps are right but do not show what the verdict says.
     #[error("the steps do not end in a violation of {0}")]
@@ -71,6 +80,9 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
             name: step.name.clone(),
         });
     }
+    if let Some(number) = wrongly_fused(&system, &singles) {
+        return Err(VerifyError::Fused { number });
+    }
     let violated = singles.last().is_some_and(|last| {
         single.broken(&last.before, &last.event, &last.after) & property.bit() != 0
     });
@@ -87,11 +99,7 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
 pub fn question(given: &trace::Question) -> Result<Question, QuestionError> {
     let source = |given: &trace::Source, find: fn(&str) -> Result<Source, QuestionError>| {
         match &given.toml {
-            Some(text) => Ok(Source {
-                name: given.name.clone(),
-                text: text.clone(),
-                is_builtin: false,
-            }),
+            Some(text) => Source::own(&given.name, text),
             None => find(&given.name),
         }
     };
@@ -111,6 +119,38 @@ pub fn question(given: &trace::Question) -> Result<Question, QuestionError> {
         set,
         scenario,
     )
+}
+
+/// The first step of a group that is no transition of the reduced system, counted from 1. Behind
+/// the last step of a trace more may have been fused.
+fn wrongly_fused(system: &System, singles: &[Single]) -> Option<usize> {
+    let mut start = 0;
+    while start < singles.len() {
+        let fused = singles[start + 1..]
+            .iter()
+            .take_while(|single| single.fused);
+        let end = start + 1 + fused.count();
+        let group = &singles[start..end];
+        let trail: Vec<StepId> = group
+            .iter()
+            .flat_map(|single| single.event.trail.iter().copied())
+            .collect();
+        let (first, last) = (&group[0], &group[group.len() - 1]);
+        let mut is_one = false;
+        system.successors(&first.before, |event, after| {
+            is_one |= event.agent == first.event.agent
+                && if end == singles.len() {
+                    event.trail.starts_with(&trail)
+                } else {
+                    *event.trail == *trail && after == last.after
+                };
+        });
+        if singles[start].fused || !is_one {
+            return Some(start + 1);
+        }
+        start = end;
+    }
+    None
 }
 
 /// Depth first: a written step does not say which page a guest chose until that shows. `deepest`
