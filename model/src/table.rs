@@ -143,6 +143,8 @@ impl LockTable {
         let kinds = parse_kinds(root.table("locks")?)?;
         let store = root.table("sept_entry_store")?;
         store.only(&["keeps_host_priority", "source", "evidence"])?;
+        store.string("source")?;
+        store.choice::<Evidence>("evidence")?;
         let mut leaves: Vec<Leaf> = Vec::new();
         for row in root.tables("leaf")? {
             let leaf = parse_leaf(row, &kinds)?;
@@ -200,20 +202,32 @@ fn parse_kinds(locks: Reader<'_>) -> Result<Vec<(Resource, LockKind)>, DataError
 
 fn parse_leaf(row: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<Leaf, DataError> {
     row.only(&["name", "version", "flow", "source", "evidence", "note"])?;
+    if !row.has("flow") {
+        return Err(row
+            .error("missing key `flow`")
+            .with_help("a leaf that takes no lock has `flow = []`"));
+    }
     let mut flow = Vec::new();
-    let mut held: Vec<Resource> = Vec::new();
+    // What is held if the condition is met, and if it is not: both have to come out even.
+    let (mut met, mut unmet): (Vec<Resource>, Vec<Resource>) = (Vec::new(), Vec::new());
     for step in row.tables("flow")? {
         let parsed = parse_step(step, kinds)?;
-        follow(step, parsed.action, &mut held)?;
+        follow(step, parsed.action, &mut met)?;
+        if parsed.when.is_none() {
+            follow(step, parsed.action, &mut unmet)
+                .map_err(|error| error.with_help("it depends on `when`; give both the same"))?;
+        }
         flow.push(parsed);
     }
-    if let Some(resource) = held.first() {
-        return Err(row
-            .error_at(
-                "flow",
-                format!("{} is still held at the end", resource.key()),
-            )
-            .with_help(format!("add {{ release = \"{}\" }}", resource.key())));
+    for (held, whose) in [(met, ""), (unmet, " when the condition is not met")] {
+        if let Some(resource) = held.first() {
+            return Err(row
+                .error_at(
+                    "flow",
+                    format!("{} is still held at the end{whose}", resource.key()),
+                )
+                .with_help(format!("add {{ release = \"{}\" }}", resource.key())));
+        }
     }
     Ok(Leaf {
         name: row.string("name")?.to_owned(),

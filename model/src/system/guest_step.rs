@@ -13,9 +13,10 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     pub(super) fn run_guest(&mut self) {
         let Some(vcpu) = self.frame.own else { return };
         for page in 0..self.system.scenario.pages as u8 {
-            for leaf in &self.system.tdcalls {
+            for (index, leaf) in self.system.tdcalls.iter().enumerate() {
                 let start = self.system.code.leaves[usize::from(leaf.0)].start;
-                self.guest_step(guest::TDCALL, start, page * 4, |next| {
+                let choice = page * 4 + index as u8;
+                self.guest_step(guest::TDCALL, start, choice, |next| {
                     let control = next.control_mut();
                     (control.page, control.status) = (page, 0);
                 });

@@ -103,7 +103,8 @@ impl Broadcast {
 }
 
 impl System {
-    /// Calls `emit` with every move that `mover` can make among `others`.
+    /// Calls `emit` with every move that `mover` can make among `others`. Once a KVM_BUG_ON has
+    /// fired there is none.
     ///
     /// Returns whether a store found its buffer full: that move is missing then.
     pub fn moves<O: Others>(
@@ -113,6 +114,9 @@ impl System {
         others: &O,
         mut emit: impl FnMut(Move),
     ) -> Overflow {
+        if shared.bugged {
+            return Overflow::default();
+        }
         let (part, own) = match mover {
             Mover::Vcpu(vcpu) => (Part::Vcpu, Some(vcpu)),
             Mover::Zapper => (Part::Zapper, None),

@@ -70,7 +70,7 @@ pub struct Event {
     pub agent: Agent,
     /// The vCPU a step of the kick was about.
     pub target: Option<u8>,
-    /// What was chosen where the steps do not say it: the page, the 0-step list.
+    /// What was chosen where the steps do not say it: the page; the TDCALL or the 0-step list.
     pub choice: u8,
     /// The steps.
     pub trail: Trail,
@@ -205,9 +205,6 @@ impl System {
         mut emit: impl FnMut(Event, State),
     ) -> Overflow {
         let mut overflow = Overflow::default();
-        if state.shared.bugged {
-            return overflow;
-        }
         let mut by = |agent: Agent, target: Option<u8>, mover: Mover, except: usize| {
             let moved = self.moves(&state.shared, mover, &all_but(except), |done| {
                 let (event, next) = self.put_back(state, agent, target, done);
