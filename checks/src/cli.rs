@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Decode(DecodeArgs),
     /// Ask any question: a verdict and, when violated, a trace.
     WhatIf(WhatIfArgs),
+    /// Ask for every number of vCPUs at once: a proof, or the smallest number that breaks it.
+    Prove(ProveArgs),
+    /// Check a certificate again: that its views contain the start, are closed and break nothing.
+    Recheck(RecheckArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -108,7 +112,7 @@ pub(crate) struct DecodeArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct WhatIfArgs {
+pub(crate) struct QuestionArgs {
     /// Lock table: a version, or a .toml file.
     #[arg(long, value_name = "VERSION|FILE", default_value = "1.5.05")]
     pub(crate) module: String,
@@ -123,9 +127,6 @@ pub(crate) struct WhatIfArgs {
     /// (with finalized=false) or any-tdr-exclusive; up to two.
     #[arg(long, value_name = "PATH")]
     pub(crate) with: Vec<String>,
-    /// Number of vCPUs.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) vcpus: usize,
     /// Number of private pages.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) pages: usize,
@@ -136,6 +137,15 @@ pub(crate) struct WhatIfArgs {
     /// epoch-empty, tracked-remove, interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on.
     #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
     pub(crate) property: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhatIfArgs {
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
+    /// Number of vCPUs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) vcpus: usize,
     /// Print the answer as JSON (seamcheck.report.v1).
     #[arg(long)]
     pub(crate) json: bool,
@@ -144,4 +154,27 @@ pub(crate) struct WhatIfArgs {
     pub(crate) trace: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
+    /// Write the certificate of a proof to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Write the trace of a violation to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Print the answer as JSON (seamcheck.proof.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecheckArgs {
+    /// The certificate.
+    pub(crate) file: PathBuf,
 }

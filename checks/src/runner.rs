@@ -5,9 +5,11 @@ use crate::engine::stateright::{self, Opinion};
 use crate::engine::{Cut, Limits, Report, Watch};
 use crate::exit::Exit;
 use crate::forms;
+use crate::prove::answer::{self, Proof, Unproved};
 use crate::question::{Question, QuestionError};
 use crate::suite::{Form, Run};
 use crate::verdict::{Expected, Verdict, judge};
+use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
 use seamcheck_model::system::{Reductions, System};
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub struct Packed {
     pub report: Report,
     /// stateright's opinion, when it was asked.
     pub stateright: Option<Opinion>,
+    /// The proof for every number of vCPUs of what is expected to hold, when one is expected.
+    pub proof: Option<Result<Proof, Unproved>>,
 }
 
 /// Something that is not as the suite expects.
@@ -60,6 +64,20 @@ pub enum Difference {
         expected: Option<u64>,
         /// What was found.
         found: u64,
+    },
+    /// Another number of views.
+    Views {
+        /// What was expected.
+        expected: u64,
+        /// What was found.
+        found: u64,
+    },
+    /// No proof for every number of vCPUs where there should be one.
+    Unproved {
+        /// Why.
+        why: String,
+        /// The exit status.
+        exit: Exit,
     },
     /// stateright found something else.
     Engines(String),
@@ -84,7 +102,8 @@ impl Difference {
                 found: Verdict::Unknown(_),
                 ..
             } => Exit::Unknown,
-            Self::Verdict { .. } | Self::States { .. } => Exit::Violated,
+            Self::Verdict { .. } | Self::States { .. } | Self::Views { .. } => Exit::Violated,
+            Self::Unproved { exit, .. } => *exit,
             Self::Engines(_) => Exit::Disagreement,
             Self::Invalid(_) => Exit::Usage,
         }
@@ -93,7 +112,6 @@ impl Difference {
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use seamcheck_model::closed_enum::ClosedEnum;
         match self {
             Self::Verdict {
                 property,
@@ -114,6 +132,13 @@ impl std::fmt::Display for Difference {
                 expected: None,
                 found,
             } => write!(f, "{found} states, and the suite records no number"),
+            Self::Views { expected, found } => {
+                write!(
+                    f,
+                    "expected a proof of {expected} views, found one of {found}"
+                )
+            }
+            Self::Unproved { why, .. } => write!(f, "not proved for every number of vCPUs: {why}"),
             Self::Engines(text) | Self::Invalid(text) => f.write_str(text),
         }
     }
@@ -162,6 +187,7 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             let mut differences = wrong_verdicts(&verdicts);
             differences.extend(wrong_states(&run, &packed.report));
             differences.extend(wrong_engines(&run, &packed));
+            differences.extend(wrong_proof(&run, &packed));
             (verdicts, Some(packed), None, differences)
         }),
         Form::Actors | Form::Loom => forms::search(&run).map(|report| {
@@ -206,12 +232,27 @@ fn packed(run: &Run, limits: Limits, watch: &Watch) -> Result<Packed, QuestionEr
     let stateright = claim
         .filter(|_| ask)
         .map(|claim| stateright::search(&system, claim));
+    let proof = match run.views {
+        Some(_) if report.cut.is_none() => {
+            let system = answer::system(&question)?;
+            Some(answer::prove(&system, expected_to_hold(run), limits, watch))
+        }
+        _ => None,
+    };
     Ok(Packed {
         question,
         system,
         report,
         stateright,
+        proof,
     })
+}
+
+fn expected_to_hold(run: &Run) -> u16 {
+    run.expect
+        .iter()
+        .filter(|(_, expected)| *expected == Expected::Holds)
+        .fold(0, |set, (property, _)| set | property.bit())
 }
 
 fn judge_all(
@@ -254,6 +295,24 @@ fn wrong_states(run: &Run, report: &Report) -> Option<Difference> {
         expected: run.states,
         found,
     })
+}
+
+/// A proof that is expected has to be there, with the number of views that is recorded.
+fn wrong_proof(run: &Run, packed: &Packed) -> Option<Difference> {
+    let (why, exit) = match packed.proof.as_ref()? {
+        Ok(proof) => {
+            let (expected, found) = (run.views?, proof.views.len());
+            return (expected != found).then_some(Difference::Views { expected, found });
+        }
+        Err(Unproved::Cut(cut)) => (cut.text().to_owned(), Exit::Unknown),
+        Err(Unproved::Flaw(flaw)) => (flaw.to_string(), Exit::Disagreement),
+        Err(Unproved::Bad(bad)) => {
+            let names = bad.iter().map(|bad| bad.property.key());
+            let names: Vec<&str> = names.collect();
+            (format!("views break {}", names.join(", ")), Exit::Violated)
+        }
+    };
+    Some(Difference::Unproved { why, exit })
 }
 
 /// Equal counts on completed runs, equal lengths of shortest counterexamples.

@@ -46,6 +46,8 @@ pub struct Run {
     pub scenario: Scenario,
     /// The exact number of states (executions, for loom) of a search that is not cut short.
     pub states: Option<u64>,
+    /// The exact number of views that prove what is expected to hold for every number of vCPUs.
+    pub views: Option<u64>,
     /// What is expected, the check's subject first.
     pub expect: Vec<(Property, Expected)>,
     /// Whether stateright searches it too.
@@ -156,6 +158,7 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
             set: set.clone(),
             scenario,
             states: expected.number("states")?,
+            views: expected.number("views")?,
             expect: parse_expect(expected)?,
             stateright: row.boolean("stateright", true)?,
         });
@@ -167,7 +170,10 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
 }
 
 fn parse_expect(table: Reader<'_>) -> Result<Vec<(Property, Expected)>, DataError> {
-    let known: Vec<&str> = property_names().into_iter().chain(["states"]).collect();
+    let known: Vec<&str> = property_names()
+        .into_iter()
+        .chain(["states", "views"])
+        .collect();
     table.only(&known)?;
     let mut expect = Vec::new();
     for key in table.keys() {

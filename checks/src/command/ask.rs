@@ -1,9 +1,9 @@
 //! `check what-if`.
 
 use super::{Failure, explain, limits, output};
-use crate::cli::WhatIfArgs;
-use crate::engine::Watch;
+use crate::cli::{QuestionArgs, WhatIfArgs};
 use crate::engine::exact::{self, Until};
+use crate::engine::{Violation, Watch};
 use crate::exit::Exit;
 use crate::question::{Question, QuestionError, Source};
 use crate::report::{human, json};
@@ -17,12 +17,13 @@ use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
-use seamcheck_model::system::Reductions;
+use seamcheck_model::system::{Reductions, System};
+use seamcheck_traces::Trace;
 use std::sync::Arc;
 
 pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure> {
-    let property = explain::property(&args.property)?;
-    let question = question(args, property)?;
+    let property = explain::property(&args.question.property)?;
+    let question = question(&args.question, args.vcpus, property)?;
     let system = Arc::new(question.system(Reductions::ALL)?);
     // A violation ends the search; only a complete one can say "holds".
     let report = exact::search(
@@ -32,22 +33,16 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
         watch,
     );
     let verdict = judge(&system, &report, property);
-    let run = as_run(args, &question, property);
+    let run = as_run(&question, property);
     let packed = Packed {
         question,
         system,
         report,
         stateright: None,
+        proof: None,
     };
     let trace = match packed.report.violation(property) {
-        Some(violation) => {
-            let trace = trace::build(&packed.question, &packed.system, violation, None);
-            let trace = trace.ok_or_else(|| {
-                Failure::Internal("the violation can not be executed again".into())
-            })?;
-            trace::verify(&trace).map_err(|error| Failure::Internal(error.to_string()))?;
-            Some(trace)
-        }
+        Some(violation) => Some(traced(&packed.question, &packed.system, violation)?),
         None => None,
     };
     let exit = exit_of(verdict);
@@ -72,19 +67,34 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
     Ok(exit)
 }
 
+/// The trace of a violation, executed again.
+pub(super) fn traced(
+    question: &Question,
+    system: &System,
+    violation: &Violation,
+) -> Result<Trace, Failure> {
+    let trace = trace::build(question, system, violation, None)
+        .ok_or_else(|| Failure::Internal("the violation can not be executed again".into()))?;
+    trace::verify(&trace).map_err(|error| Failure::Internal(error.to_string()))?;
+    Ok(trace)
+}
+
 const fn exit_of(verdict: Verdict) -> Exit {
     match verdict {
         Verdict::Holds => Exit::AsExpected,
         Verdict::Violated(_) => Exit::Violated,
         Verdict::Vacuous => Exit::Vacuous,
-        Verdict::Unknown(crate::engine::Cut::Interrupted) => Exit::Interrupted,
-        Verdict::Unknown(_) => Exit::Unknown,
+        Verdict::Unknown(cut) => super::cut_short(cut),
     }
 }
 
-fn question(args: &WhatIfArgs, property: Property) -> Result<Question, QuestionError> {
+pub(super) fn question(
+    args: &QuestionArgs,
+    vcpus: usize,
+    property: Property,
+) -> Result<Question, QuestionError> {
     let mut scenario = Scenario {
-        vcpus: args.vcpus,
+        vcpus,
         pages: args.pages,
         threads: args.with.clone(),
         ..Scenario::default()
@@ -118,18 +128,19 @@ fn question(args: &WhatIfArgs, property: Property) -> Result<Question, QuestionE
     )
 }
 
-fn as_run(args: &WhatIfArgs, question: &Question, property: Property) -> Run {
+pub(super) fn as_run(question: &Question, property: Property) -> Run {
     Run {
         name: format!("what-if/{}", question.scenario.memory.key()),
         check: "what-if".into(),
         group: "question".into(),
         about: property.about().into(),
         form: Form::Packed,
-        module: args.module.clone(),
-        kernel: args.kernel.clone(),
+        module: question.module.name.clone(),
+        kernel: question.kernel.name.clone(),
         set: question.set.clone(),
         scenario: question.scenario.clone(),
         states: None,
+        views: None,
         expect: Vec::new(),
         stateright: false,
     }

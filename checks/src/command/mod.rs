@@ -6,6 +6,7 @@ mod explain;
 mod list;
 mod output;
 mod pairs;
+mod prove;
 mod run;
 
 use crate::cli::{Cli, Command, LimitArgs};
@@ -29,6 +30,15 @@ pub enum Failure {
         "`check explain CHECK --out FILE` writes a trace that today's model confirms"
     ))]
     Trace {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// A certificate is not understood, or proves nothing.
+    #[error("{path}: {error}", path = path.display())]
+    #[diagnostic(help("`check prove --certificate FILE` writes one"))]
+    Certificate {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -60,12 +70,9 @@ impl Failure {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Question(_) | Self::Trace { .. } => Exit::Usage,
+            Self::Question(_) | Self::Trace { .. } | Self::Certificate { .. } => Exit::Usage,
             Self::Output { .. } => Exit::Unwritable,
-            Self::CutShort { cut, .. } => match cut {
-                Cut::Interrupted => Exit::Interrupted,
-                _ => Exit::Unknown,
-            },
+            Self::CutShort { cut, .. } => cut_short(*cut),
             Self::Internal(_) => Exit::Internal,
         }
     }
@@ -89,6 +96,16 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Replay(args)) => explain::replay(&args),
         Some(Command::Decode(args)) => decode::decode(&args),
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
+        Some(Command::Prove(args)) => prove::prove(&args, watch),
+        Some(Command::Recheck(args)) => prove::again(&args),
+    }
+}
+
+/// The exit status of a search that was cut short and found nothing.
+const fn cut_short(cut: Cut) -> Exit {
+    match cut {
+        Cut::Interrupted => Exit::Interrupted,
+        _ => Exit::Unknown,
     }
 }
 

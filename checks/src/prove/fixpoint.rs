@@ -123,9 +123,6 @@ impl Work<'_> {
     /// Every move from states made of the views beside `key`.
     fn close(&mut self, key: SharedKey) {
         let shared = views::shared(key);
-        if shared.bugged {
-            return;
-        }
         let vcpus = self.views.vcpus(key).to_vec();
         let mut movers = vec![(Mover::Zapper, Who::Zapper)];
         for index in 0..self.system.threads.len() as u8 {

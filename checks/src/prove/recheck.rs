@@ -10,10 +10,10 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::KvmHeld;
 use seamcheck_model::module::Held;
 use seamcheck_model::property::{Property, properties};
-use seamcheck_model::scenario::MAX_VCPUS;
-use seamcheck_model::system::others::{Asked, Predicate};
-use seamcheck_model::system::state::{KickPhase, Shared, State, Vcpu, VcpuEpoch};
-use seamcheck_model::system::{Agent, System, pack};
+use seamcheck_model::system::moves::{Move, Mover};
+use seamcheck_model::system::others::{AllBut, Asked, Predicate, Recording};
+use seamcheck_model::system::state::{KickPhase, Shared, Vcpu, VcpuEpoch};
+use seamcheck_model::system::{System, pack};
 use std::cell::RefCell;
 
 /// Why a set of views proves nothing.
@@ -44,9 +44,6 @@ pub enum Flaw {
         /// A view of the state before.
         from: View,
     },
-    /// A step asks more than this program has vCPUs to answer with.
-    #[error("a step asks about more than {MAX_VCPUS} vCPUs")]
-    TooManyQuestions,
     /// A store buffer overflows: a step is missing.
     #[error("a store buffer overflows, so steps are missing")]
     Overflow,
@@ -64,16 +61,10 @@ pub fn recheck(system: &System, views: &Views, claimed: u16) -> Result<u64, Flaw
     if !views.contains(View::of(&start.shared, &start.vcpus[0])) {
         return Err(Flaw::NoStart);
     }
-    let mut of_size = Vec::new();
-    for vcpus in 1..=MAX_VCPUS {
-        let mut system = system.clone();
-        system.scenario.vcpus = vcpus;
-        of_size.push(system);
-    }
     let mut states = 0;
     for key in views.shareds() {
         let mut checker = Checker {
-            of_size: &of_size,
+            system,
             views,
             claimed,
             shared: views::shared(key),
@@ -130,18 +121,18 @@ enum Asker {
 }
 
 impl Asker {
-    /// Whether the agent of a block of the log is meant. Blocks come in this order: vCPUs, zapper,
-    /// ioctl threads, the kick about each vCPU.
-    fn asks(self, block: usize, vcpus: usize, threads: usize) -> bool {
-        let singletons = vcpus..=vcpus + threads;
-        block == 0
-            || block == vcpus + threads + 1
-            || self == Self::AnySingleton && singletons.contains(&block)
+    fn movers(self, first: Vcpu, threads: usize) -> Vec<Mover> {
+        let mut movers = vec![Mover::Vcpu(first), Mover::Kick(first)];
+        if self == Self::AnySingleton {
+            movers.push(Mover::Zapper);
+            movers.extend((0..threads as u8).map(Mover::Thread));
+        }
+        movers
     }
 }
 
 struct Checker<'a> {
-    of_size: &'a [System],
+    system: &'a System,
     views: &'a Views,
     claimed: u16,
     shared: Shared,
@@ -164,7 +155,7 @@ impl Checker<'_> {
             self.members(&[*one], Asker::AnySingleton)?;
             if self.loud {
                 for other in vcpus {
-                    if !self.of_size[0].clash(one, other) {
+                    if !self.system.clash(one, other) {
                         self.members(&[*one, *other], Asker::FirstVcpu)?;
                     }
                 }
@@ -184,9 +175,6 @@ impl Checker<'_> {
         for question in self.steps(members, asker)? {
             for witness in self.witnesses(members, asker, question) {
                 let more: Vec<Vcpu> = members.iter().copied().chain([witness]).collect();
-                if more.len() > MAX_VCPUS {
-                    return Err(Flaw::TooManyQuestions);
-                }
                 self.members(&more, asker)?;
             }
         }
@@ -196,7 +184,7 @@ impl Checker<'_> {
     /// Who can stand beside `members` and make the answer yes. When all that the first vCPU asks is
     /// known, one is enough for each combination of answers.
     fn witnesses(&self, members: &[Vcpu], asker: Asker, question: Predicate) -> Vec<Vcpu> {
-        let system = &self.of_size[0];
+        let system = self.system;
         let fits = |witness: &&Vcpu| {
             question.holds(system, witness)
                 && !members.iter().any(|member| system.clash(member, witness))
@@ -215,50 +203,72 @@ impl Checker<'_> {
         fitting.filter(|vcpu| seen.insert(answers(vcpu))).collect()
     }
 
-    /// Takes every step; returns the questions that were answered no.
+    /// Takes every step that is looked at; returns the questions that were answered no.
     fn steps(&mut self, members: &[Vcpu], asker: Asker) -> Result<Vec<Predicate>, Flaw> {
-        let system = &self.of_size[members.len() - 1];
-        let mut state = State {
-            shared: self.shared,
-            vcpus: system.initial().vcpus,
-        };
-        state.vcpus[..members.len()].copy_from_slice(members);
+        let (system, shared) = (self.system, self.shared);
         let log = RefCell::new(Vec::new());
-        let (mut flaw, mut loud) = (None, false);
-        let overflow = system.successors_asking(&state, &log, |event, after| {
-            let about_first = event.agent == Agent::Vcpu(0) || event.target == Some(0);
-            let by_singleton = !matches!(event.agent, Agent::Vcpu(_)) && event.target.is_none();
-            if !(about_first || by_singleton && asker == Asker::AnySingleton) {
-                return;
+        for mover in asker.movers(members[0], system.threads.len()) {
+            let is_first = matches!(mover, Mover::Vcpu(_) | Mover::Kick(_));
+            let others = Recording {
+                others: AllBut {
+                    vcpus: members,
+                    except: if is_first { 0 } else { usize::MAX },
+                },
+                log: &log,
+            };
+            let mut found = Vec::new();
+            if system
+                .moves(&shared, mover, &others, |done| found.push(done))
+                .0
+            {
+                return Err(Flaw::Overflow);
             }
-            loud |= about_first && is_noticed(system, &state, &after);
-            let broken = system.broken(&state, &event, &after) & self.claimed;
-            flaw = flaw
-                .take()
-                .or_else(|| self.flaw(&state, &after, broken, members.len()));
+            for done in &found {
+                self.successor(members, done)?;
+            }
+        }
+        Ok(self.unanswered(&log.borrow()))
+    }
+
+    /// Whether a successor's views are in the set, and break nothing.
+    fn successor(&mut self, members: &[Vcpu], done: &Move) -> Result<(), Flaw> {
+        let system = self.system;
+        let from = View::of(&self.shared, &members[0]);
+        let mut after: Vec<Vcpu> = members
+            .iter()
+            .map(|vcpu| done.bystander(system, *vcpu))
+            .collect();
+        if let Some(own) = done.own {
+            after[0] = own;
+            self.loud |=
+                self.shared != done.shared || footing(system, &members[0]) != footing(system, &own);
+        }
+        let broken = system.broken_by_steps(&self.shared, &done.trail, &done.shared)
+            | system.broken_by_view(&done.shared, &after);
+        if let Some(property) = properties(broken & self.claimed).next() {
+            return Err(Flaw::Bad { property, at: from });
+        }
+        let mut seen = after.iter().map(|vcpu| View::of(&done.shared, vcpu));
+        if let Some(to) = seen.find(|view| !self.views.contains(*view)) {
+            return Err(Flaw::Open { from, to });
+        }
+        let clash = after.iter().enumerate().any(|(index, one)| {
+            let others = &after[index + 1..];
+            others.iter().any(|other| system.clash(one, other))
         });
-        self.loud |= loud;
-        if overflow.0 {
-            return Err(Flaw::Overflow);
+        if clash {
+            return Err(Flaw::Clash { from });
         }
-        match flaw {
-            Some(flaw) => Err(flaw),
-            None => Ok(self.unanswered(&log.borrow(), asker, members.len())),
-        }
+        Ok(())
     }
 
     /// Remembers what was asked, and returns what was answered no.
-    fn unanswered(&mut self, log: &[Asked], asker: Asker, vcpus: usize) -> Vec<Predicate> {
-        let threads = self.of_size[0].threads.len();
-        let (mut questions, mut blocks) = (Vec::new(), 0);
+    fn unanswered(&mut self, log: &[Asked]) -> Vec<Predicate> {
+        let mut questions = Vec::new();
         for entry in log {
             let Asked::Question(predicate, answer) = entry else {
-                blocks += 1;
                 continue;
             };
-            if !asker.asks(blocks - 1, vcpus, threads) {
-                continue;
-            }
             if !self.asked.contains(predicate) {
                 self.asked.push(*predicate);
             }
@@ -268,28 +278,4 @@ impl Checker<'_> {
         }
         questions
     }
-
-    fn flaw(&self, before: &State, after: &State, broken: u16, vcpus: usize) -> Option<Flaw> {
-        let from = View::of(&before.shared, &before.vcpus[0]);
-        if let Some(property) = properties(broken).next() {
-            return Some(Flaw::Bad { property, at: from });
-        }
-        let vcpus = &after.vcpus[..vcpus];
-        let seen = vcpus.iter().map(|vcpu| View::of(&after.shared, vcpu));
-        if let Some(to) = seen.into_iter().find(|view| !self.views.contains(*view)) {
-            return Some(Flaw::Open { from, to });
-        }
-        let clash = vcpus.iter().enumerate().any(|(index, one)| {
-            let others = &vcpus[index + 1..];
-            others.iter().any(|other| self.of_size[0].clash(one, other))
-        });
-        clash.then_some(Flaw::Clash { from })
-    }
-}
-
-/// Whether other vCPUs, or pairs with them, depend on what changed: the singletons, or what the
-/// first vCPU stands on.
-fn is_noticed(system: &System, before: &State, after: &State) -> bool {
-    before.shared != after.shared
-        || footing(system, &before.vcpus[0]) != footing(system, &after.vcpus[0])
 }

@@ -85,6 +85,14 @@ impl Views {
             .map_or(&[], |beside| beside.vcpus.as_slice())
     }
 
+    /// The same vCPUs, packed, in ascending order.
+    #[must_use]
+    pub fn words(&self, shared: SharedKey) -> Vec<u64> {
+        let mut words: Vec<u64> = self.vcpus(shared).iter().map(pack::pack_vcpu).collect();
+        words.sort_unstable();
+        words
+    }
+
     /// Every valuation of the singletons, in ascending order of its key.
     #[must_use]
     pub fn shareds(&self) -> Vec<SharedKey> {

@@ -1,6 +1,7 @@
 //! The report for people.
 
 use super::{assumptions, conflicts, grouped, reductions, scope};
+use crate::prove::answer::Proof;
 use crate::runner::{Outcome, Packed};
 use crate::trace;
 use crate::verdict::{Verdict, has_happened, missing_witnesses};
@@ -86,8 +87,21 @@ fn at_length(out: &mut String, outcome: &Outcome) {
         line("because", &collision);
         line("see", &format!("check explain {}", outcome.run.name));
     }
+    if let Some(Ok(proof)) = &packed.proof {
+        line("every number", &proved(proof));
+    }
     line("explored", &explored(packed));
     line("reductions", &reductions(&packed.system).join("; "));
+}
+
+/// The proof for every number of vCPUs.
+fn proved(proof: &Proof) -> String {
+    format!(
+        "of vCPUs from one on: proved, {} views, {:.1} s; checked again in {:.1} s",
+        grouped(proof.views.len()),
+        proof.collected_in.as_secs_f64(),
+        proof.rechecked_in.as_secs_f64()
+    )
 }
 
 /// The lines of the programs and of the module that never ran.
@@ -190,6 +204,17 @@ fn row(out: &mut String, from: &[Outcome]) {
         ),
         more => also.push(format!("{more} more properties hold")),
     }
+    let proved = runs.iter().filter_map(|outcome| {
+        let proof = outcome.packed.as_ref()?.proof.as_ref()?.as_ref().ok()?;
+        Some(grouped(proof.views.len()))
+    });
+    let proved: Vec<String> = proved.collect();
+    if !proved.is_empty() {
+        also.push(format!(
+            "what holds is proved for every number of vCPUs ({} views)",
+            proved.join(" / ")
+        ));
+    }
     if !also.is_empty() {
         wrapped_at(out, 6, &format!("also: {}", also.join(", ")));
     }
@@ -252,12 +277,17 @@ pub fn totals(outcomes: &[Outcome], planned: usize, seconds: f64) -> String {
     )
 }
 
+/// A verdict and what it is about.
+pub(super) fn headline(found: Verdict, property: Property) -> String {
+    format!("{} {}", verdict(found, true), bold(property.key()))
+}
+
 /// One question's answer.
 #[must_use]
 pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
     let mut out = String::new();
     for (property, _, found) in &outcome.verdicts {
-        let _ = writeln!(out, "{} {}", verdict(*found, true), bold(property.key()));
+        let _ = writeln!(out, "{}", headline(*found, *property));
         let mut line = |head: &str, text: &str| wrapped(&mut out, head, text);
         line("property", property.about());
         line("scope", &scope(outcome));
@@ -285,7 +315,7 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
     out
 }
 
-fn wrapped(out: &mut String, head: &str, text: &str) {
+pub(super) fn wrapped(out: &mut String, head: &str, text: &str) {
     let mut first = true;
     for line in wrap(text, 64) {
         let _ = writeln!(

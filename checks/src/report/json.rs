@@ -2,6 +2,7 @@
 
 use super::{assumptions, never_fired, reductions};
 use crate::exit::Exit;
+use crate::prove::answer::Proof;
 use crate::runner::Outcome;
 use crate::scenario_text;
 use crate::suite::Run;
@@ -37,18 +38,39 @@ struct RunReport {
     search: Option<SearchText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stateright: Option<StaterightText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<ProofText>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     assumptions: Vec<String>,
     differences: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct QuestionText {
+pub(super) struct QuestionText {
     module: String,
     kernel: String,
     set: BTreeMap<String, String>,
     memory: String,
     scenario: BTreeMap<String, String>,
+}
+
+impl QuestionText {
+    pub(super) fn of(run: &Run) -> Self {
+        Self {
+            module: run.module.clone(),
+            kernel: run.kernel.clone(),
+            set: run.set.iter().cloned().collect(),
+            memory: run.name.rsplit('/').next().unwrap_or_default().to_owned(),
+            scenario: scenario_text::to_map(&run.scenario),
+        }
+    }
+
+    /// The question asked for every number of vCPUs.
+    pub(super) fn of_every_number(run: &Run) -> Self {
+        let mut question = Self::of(run);
+        question.scenario.remove("vcpus");
+        question
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +116,28 @@ struct StaterightText {
     seconds: f64,
 }
 
+/// A proof for every number of vCPUs from one on.
+#[derive(Debug, Serialize)]
+pub(super) struct ProofText {
+    views: u64,
+    singletons: usize,
+    rechecked: u64,
+    seconds: f64,
+    recheck_seconds: f64,
+}
+
+impl From<&Proof> for ProofText {
+    fn from(proof: &Proof) -> Self {
+        Self {
+            views: proof.views.len(),
+            singletons: proof.views.shareds().len(),
+            rechecked: proof.rechecked,
+            seconds: proof.collected_in.as_secs_f64(),
+            recheck_seconds: proof.rechecked_in.as_secs_f64(),
+        }
+    }
+}
+
 /// A report of outcomes; `asked` for an answer, where the suite expects nothing.
 #[must_use]
 pub fn report(outcomes: &[Outcome], exit: Exit, asked: bool) -> Report {
@@ -103,7 +147,7 @@ pub fn report(outcomes: &[Outcome], exit: Exit, asked: bool) -> Report {
         .collect();
     Report {
         format: FORMAT,
-        tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")),
+        tool: crate::TOOL,
         exit: exit as u8,
         runs,
     }
@@ -132,7 +176,7 @@ pub fn list(runs: &[Run]) -> Report {
         .collect();
     Report {
         format: FORMAT,
-        tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")),
+        tool: crate::TOOL,
         exit: 0,
         runs,
     }
@@ -149,16 +193,11 @@ fn head(run: &Run) -> RunReport {
             crate::suite::Form::Actors => "actors",
             crate::suite::Form::Loom => "loom",
         },
-        question: QuestionText {
-            module: run.module.clone(),
-            kernel: run.kernel.clone(),
-            set: run.set.iter().cloned().collect(),
-            memory: run.name.rsplit('/').next().unwrap_or_default().to_owned(),
-            scenario: scenario_text::to_map(&run.scenario),
-        },
+        question: QuestionText::of(run),
         verdicts: Vec::new(),
         search: None,
         stateright: None,
+        proof: None,
         assumptions: Vec::new(),
         differences: Vec::new(),
     }
@@ -202,6 +241,11 @@ fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
                 fingerprint_collision_below: opinion.collision,
                 seconds: opinion.elapsed.as_secs_f64(),
             }),
+        proof: outcome
+            .packed
+            .as_ref()
+            .and_then(|packed| packed.proof.as_ref()?.as_ref().ok())
+            .map(ProofText::from),
         assumptions: outcome.packed.as_ref().map(assumptions).unwrap_or_default(),
         differences: outcome
             .differences

@@ -2,9 +2,11 @@
 
 pub mod human;
 pub mod json;
+pub mod proof;
 
+use crate::question::Question;
 use crate::runner::{Outcome, Packed};
-use crate::suite::Form;
+use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
@@ -84,7 +86,12 @@ pub fn conflicts(system: &System) -> (Vec<Resource>, usize) {
 /// takes against it, and rows and decisions that are only assumed.
 #[must_use]
 pub fn assumptions(packed: &Packed) -> Vec<String> {
-    let system = &packed.system;
+    assumed(&packed.question, &packed.system)
+}
+
+/// The same of a question and its system.
+#[must_use]
+pub fn assumed(question: &Question, system: &System) -> Vec<String> {
     let mut all = Vec::new();
     let alone: Vec<String> = unopposed(system)
         .iter()
@@ -93,7 +100,7 @@ pub fn assumptions(packed: &Packed) -> Vec<String> {
     if !alone.is_empty() {
         all.push(format!("nobody else takes {} meanwhile", alone.join(", ")));
     }
-    let table = &packed.question.table;
+    let table = &question.table;
     let used = |key: &str| system.code.leaves.iter().any(|leaf| leaf.key == key);
     let assumed = table
         .leaves
@@ -107,7 +114,7 @@ pub fn assumptions(packed: &Packed) -> Vec<String> {
             rows.join(", ")
         ));
     }
-    let profile = &packed.question.profile;
+    let profile = &question.profile;
     let paths = profile.paths.iter().filter(|path| {
         path.evidence == Evidence::Assumed && system.scenario.threads.contains(&path.name)
     });
@@ -148,12 +155,18 @@ fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
 /// `2 vCPUs, x86-TSO, kernel 6.16, TDX module 1.5.05, kick=none`.
 #[must_use]
 pub fn scope(outcome: &Outcome) -> String {
-    let run = &outcome.run;
-    let scenario = &run.scenario;
-    let mut parts = vec![match scenario.vcpus {
+    let vcpus = match outcome.run.scenario.vcpus {
         1 => "1 vCPU".to_owned(),
         count => format!("{count} vCPUs"),
-    }];
+    };
+    format!("{vcpus}, {}", scope_beside_vcpus(&outcome.run))
+}
+
+/// The same without the number of vCPUs.
+#[must_use]
+pub fn scope_beside_vcpus(run: &Run) -> String {
+    let scenario = &run.scenario;
+    let mut parts = Vec::new();
     if scenario.pages > 1 {
         parts.push(format!("{} pages", scenario.pages));
     }

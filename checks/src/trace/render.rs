@@ -30,7 +30,7 @@ pub fn build(
     let property = violation.property;
     Some(trace::Trace {
         format: trace::FORMAT.into(),
-        tool: concat!("seamcheck ", env!("CARGO_PKG_VERSION")).into(),
+        tool: crate::TOOL.into(),
         check: check.map(str::to_owned),
         question: question_of(question, property),
         agents: agents(system),

@@ -1,0 +1,84 @@
+//! `check prove` and `check recheck`.
+
+use super::{Failure, ask, explain, limits, output};
+use crate::cli::{ProveArgs, RecheckArgs};
+use crate::engine::Watch;
+use crate::exit::Exit;
+use crate::prove::answer::{self, Answer};
+use crate::prove::certificate::{Certificate, CertificateError, MAX_BYTES};
+use crate::prove::recheck::recheck;
+use crate::report::proof;
+use seamcheck_model::closed_enum::ClosedEnum;
+use std::io::Read;
+
+pub(super) fn prove(args: &ProveArgs, watch: &Watch) -> Result<Exit, Failure> {
+    let property = explain::property(&args.question.property)?;
+    // The number is of no account: the question is about every number.
+    let question = ask::question(&args.question, 2, property)?;
+    let answer = answer::answer(&question, property, limits(args.limits), watch)?;
+    let mut drawn = String::new();
+    if let Answer::Violated(found) = &answer {
+        if let Some(violation) = found.report.violation(property) {
+            let trace = ask::traced(&found.question, &found.system, violation)?;
+            drawn = format!("\n{}", seamcheck_traces::race(&trace));
+            if let Some(path) = &args.trace {
+                output::write(path, &trace.to_json())?;
+            }
+        }
+    }
+    if let (Answer::Holds(proof), Some(path)) = (&answer, &args.certificate) {
+        let certificate = Certificate::new(&question, property, &proof.views);
+        let text = certificate.to_json();
+        output::write(
+            path,
+            &text.map_err(|error| Failure::Internal(error.to_string()))?,
+        )?;
+    }
+    let exit = exit_of(&answer);
+    let run = ask::as_run(&question, property);
+    if args.json {
+        output::print_json(&proof::json(&run, property, &answer, exit))?;
+    } else {
+        let text = proof::human(&question, &run, property, &answer)?;
+        output::print(&format!("{text}{drawn}"))?;
+    }
+    Ok(exit)
+}
+
+fn exit_of(answer: &Answer) -> Exit {
+    match answer {
+        Answer::Holds(_) => Exit::AsExpected,
+        Answer::Violated(_) => Exit::Violated,
+        Answer::Vacuous => Exit::Vacuous,
+        Answer::Unproved(_) => Exit::Unknown,
+        Answer::Cut(cut) => super::cut_short(*cut),
+        Answer::Flaw(_) => Exit::Disagreement,
+    }
+}
+
+/// Reads a certificate and checks it, with no look at how its views were found.
+pub(super) fn again(args: &RecheckArgs) -> Result<Exit, Failure> {
+    let failure = |error: String| Failure::Certificate {
+        path: args.file.clone(),
+        error,
+    };
+    let mut text = String::new();
+    std::fs::File::open(&args.file)
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text))
+        .map_err(|error| failure(error.to_string()))?;
+    let refused = |error: CertificateError| failure(error.to_string());
+    let certificate = Certificate::from_json(&text).map_err(refused)?;
+    let (question, property) = certificate.question().map_err(refused)?;
+    let views = certificate.views().map_err(refused)?;
+    let system = answer::system(&question)?;
+    let states = recheck(&system, &views, property.bit())
+        .map_err(|flaw| failure(format!("it proves nothing: {flaw}")))?;
+    output::print(&format!(
+        "{}: {} holds for every number of vCPUs from one on; {} views checked in {} states\n",
+        args.file.display(),
+        property.key(),
+        crate::report::grouped(views.len()),
+        crate::report::grouped(states),
+    ))?;
+    Ok(Exit::AsExpected)
+}
