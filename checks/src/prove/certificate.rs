@@ -1,10 +1,11 @@
 //! Certificates: a question and the set of views that answers it, as a file.
 
-use super::views::{SharedKey, View, Views};
+use super::views::{self, SharedKey, View, Views};
 use crate::question::{Question, QuestionError};
 use crate::trace::{render, verify};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
+use seamcheck_model::system::pack;
 use seamcheck_traces::schema as traces;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -56,6 +57,9 @@ pub enum CertificateError {
     /// A word that is not 16 hexadecimal digits.
     #[error("{0:?} is not a word of 16 hexadecimal digits")]
     Word(String),
+    /// A word that stands for nothing.
+    #[error("{0} stands for no state")]
+    Meaningless(String),
     /// The number of views is not what it says.
     #[error("it says {said} views and has {found}")]
     Count {
@@ -153,7 +157,13 @@ impl Certificate {
             let [first, second] = shared[..] else {
                 return Err(CertificateError::Word(beside.singletons.clone()));
             };
+            if views::key(&views::shared([first, second])) != [first, second] {
+                return Err(CertificateError::Meaningless(beside.singletons.clone()));
+            }
             for vcpu in words(&beside.vcpus)? {
+                if pack::pack_vcpu(&pack::unpack_vcpu(vcpu)) != vcpu {
+                    return Err(CertificateError::Meaningless(format!("{vcpu:016x}")));
+                }
                 views.insert(View {
                     shared: [first, second],
                     vcpu,

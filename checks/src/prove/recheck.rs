@@ -5,7 +5,7 @@
 //! one vCPU, sees the others through questions only, and each yes needs one vCPU to be true.
 
 use super::views::{self, SharedKey, View, Views};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::KvmHeld;
 use seamcheck_model::module::Held;
@@ -22,8 +22,14 @@ pub enum Flaw {
     /// The initial state's view is missing.
     #[error("the initial view is not in the set")]
     NoStart,
+    /// A view points at lines or steps that this question's programs do not have.
+    #[error("{at} is no state of this question")]
+    Stranger {
+        /// The view.
+        at: View,
+    },
     /// A step leads out of the set.
-    #[error("the set is not closed: from {from:x?} a step leads to {to:x?}, which is not in it")]
+    #[error("the set is not closed: from {from} a step leads to {to}, which is not in it")]
     Open {
         /// A view of the state before.
         from: View,
@@ -31,7 +37,7 @@ pub enum Flaw {
         to: View,
     },
     /// A view, or a step between views, breaks a property that is claimed.
-    #[error("the set contains what breaks {}, at {at:x?}", .property.key())]
+    #[error("the set contains what breaks {}, at {at}", .property.key())]
     Bad {
         /// The property.
         property: Property,
@@ -39,7 +45,7 @@ pub enum Flaw {
         at: View,
     },
     /// Two vCPUs come to hold a lock against each other, so leaving such pairs out was wrong.
-    #[error("two vCPUs hold a lock against each other after a step from {from:x?}")]
+    #[error("two vCPUs hold a lock against each other after a step from {from}")]
     Clash {
         /// A view of the state before.
         from: View,
@@ -63,13 +69,23 @@ pub fn recheck(system: &System, views: &Views, claimed: u16) -> Result<u64, Flaw
     }
     let mut states = 0;
     for key in views.shareds() {
+        let shared = views::shared(key);
+        let stranger = views.vcpus(key).iter().find(|vcpu| !system.has_vcpu(vcpu));
+        if let Some(vcpu) = stranger.or(views
+            .vcpus(key)
+            .first()
+            .filter(|_| !system.has_shared(&shared)))
+        {
+            let at = View::of(&shared, vcpu);
+            return Err(Flaw::Stranger { at });
+        }
         let mut checker = Checker {
             system,
             views,
             claimed,
-            shared: views::shared(key),
+            shared,
             key,
-            spokesmen: spokesmen(system, views.vcpus(key)),
+            classes: classes(system, views.vcpus(key)),
             tried: FxHashSet::default(),
             asked: Vec::new(),
             loud: false,
@@ -103,11 +119,18 @@ fn footing(system: &System, vcpu: &Vcpu) -> Footing {
     }
 }
 
-/// One vCPU for each footing: as witnesses, vCPUs of equal footing are as good as each other.
-fn spokesmen(system: &System, vcpus: &[Vcpu]) -> Vec<Vcpu> {
-    let mut seen = FxHashSet::default();
-    let new = |vcpu: &&Vcpu| seen.insert(footing(system, vcpu));
-    vcpus.iter().filter(new).copied().collect()
+/// The vCPUs by footing. To others, vCPUs of equal footing are as good as each other.
+fn classes(system: &System, vcpus: &[Vcpu]) -> Vec<Vec<Vcpu>> {
+    let mut index: FxHashMap<Footing, usize> = FxHashMap::default();
+    let mut classes: Vec<Vec<Vcpu>> = Vec::new();
+    for vcpu in vcpus {
+        let class = *index.entry(footing(system, vcpu)).or_insert(classes.len());
+        if class == classes.len() {
+            classes.push(Vec::new());
+        }
+        classes[class].push(*vcpu);
+    }
+    classes
 }
 
 /// Whose steps are looked at.
@@ -137,7 +160,7 @@ struct Checker<'a> {
     claimed: u16,
     shared: Shared,
     key: SharedKey,
-    spokesmen: Vec<Vcpu>,
+    classes: Vec<Vec<Vcpu>>,
     tried: FxHashSet<(Asker, Vec<u64>)>,
     /// What is asked by steps of the first vCPU, and of singletons when it is alone.
     asked: Vec<Predicate>,
@@ -148,34 +171,43 @@ struct Checker<'a> {
 impl Checker<'_> {
     /// Each vCPU alone; and beside every other if others can notice what it does.
     fn all(&mut self) -> Result<(), Flaw> {
-        let vcpus = self.views.vcpus(self.key);
-        for one in vcpus {
+        for one in self.views.vcpus(self.key) {
+            let at = View::of(&self.shared, one);
+            let broken = self
+                .system
+                .broken_by_view(&self.shared, std::slice::from_ref(one));
+            if let Some(property) = properties(broken & self.claimed).next() {
+                return Err(Flaw::Bad { property, at });
+            }
             self.loud = false;
             self.asked.clear();
-            self.members(&[*one], Asker::AnySingleton)?;
-            if self.loud {
-                for other in vcpus {
-                    if !self.system.clash(one, other) {
-                        self.members(&[*one, *other], Asker::FirstVcpu)?;
-                    }
+            self.members(&[*one], Asker::AnySingleton, &[])?;
+            for class in if self.loud {
+                self.classes.clone()
+            } else {
+                Vec::new()
+            } {
+                if !self.system.clash(one, &class[0]) {
+                    self.members(&[*one, class[0]], Asker::FirstVcpu, &class)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Every step of a state of these vCPUs, and of it with witnesses for what was answered no.
-    fn members(&mut self, members: &[Vcpu], asker: Asker) -> Result<(), Flaw> {
+    /// Every step of a state of these vCPUs, and of it with witnesses for what was answered no. The
+    /// second one speaks for its class.
+    fn members(&mut self, members: &[Vcpu], asker: Asker, class: &[Vcpu]) -> Result<(), Flaw> {
         let mut name: Vec<u64> = members.iter().map(pack::pack_vcpu).collect();
         // The first keeps its place: whether it is loud depends on it.
         name[1..].sort_unstable();
         if !self.tried.insert((asker, name)) {
             return Ok(());
         }
-        for question in self.steps(members, asker)? {
+        for question in self.steps(members, asker, class)? {
             for witness in self.witnesses(members, asker, question) {
                 let more: Vec<Vcpu> = members.iter().copied().chain([witness]).collect();
-                self.members(&more, asker)?;
+                self.members(&more, asker, class)?;
             }
         }
         Ok(())
@@ -189,7 +221,8 @@ impl Checker<'_> {
             question.holds(system, witness)
                 && !members.iter().any(|member| system.clash(member, witness))
         };
-        let fitting = self.spokesmen.iter().filter(fits).copied();
+        let spokesmen = self.classes.iter().map(|class| &class[0]);
+        let fitting = spokesmen.filter(fits).copied();
         if asker == Asker::AnySingleton {
             return fitting.collect();
         }
@@ -204,7 +237,12 @@ impl Checker<'_> {
     }
 
     /// Takes every step that is looked at; returns the questions that were answered no.
-    fn steps(&mut self, members: &[Vcpu], asker: Asker) -> Result<Vec<Predicate>, Flaw> {
+    fn steps(
+        &mut self,
+        members: &[Vcpu],
+        asker: Asker,
+        class: &[Vcpu],
+    ) -> Result<Vec<Predicate>, Flaw> {
         let (system, shared) = (self.system, self.shared);
         let log = RefCell::new(Vec::new());
         for mover in asker.movers(members[0], system.threads.len()) {
@@ -224,14 +262,14 @@ impl Checker<'_> {
                 return Err(Flaw::Overflow);
             }
             for done in &found {
-                self.successor(members, done)?;
+                self.successor(members, done, class)?;
             }
         }
         Ok(self.unanswered(&log.borrow()))
     }
 
     /// Whether a successor's views are in the set, and break nothing.
-    fn successor(&mut self, members: &[Vcpu], done: &Move) -> Result<(), Flaw> {
+    fn successor(&mut self, members: &[Vcpu], done: &Move, class: &[Vcpu]) -> Result<(), Flaw> {
         let system = self.system;
         let from = View::of(&self.shared, &members[0]);
         let mut after: Vec<Vcpu> = members
@@ -243,12 +281,13 @@ impl Checker<'_> {
             self.loud |=
                 self.shared != done.shared || footing(system, &members[0]) != footing(system, &own);
         }
-        let broken = system.broken_by_steps(&self.shared, &done.trail, &done.shared)
-            | system.broken_by_view(&done.shared, &after);
+        let broken = system.broken_by_steps(&self.shared, &done.trail, &done.shared);
         if let Some(property) = properties(broken & self.claimed).next() {
             return Err(Flaw::Bad { property, at: from });
         }
-        let mut seen = after.iter().map(|vcpu| View::of(&done.shared, vcpu));
+        let others = class.iter().map(|vcpu| done.bystander(system, *vcpu));
+        let all = after.iter().copied().chain(others);
+        let mut seen = all.map(|vcpu| View::of(&done.shared, &vcpu));
         if let Some(to) = seen.find(|view| !self.views.contains(*view)) {
             return Err(Flaw::Open { from, to });
         }

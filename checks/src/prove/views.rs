@@ -16,6 +16,17 @@ pub struct View {
     pub vcpu: u64,
 }
 
+impl std::fmt::Display for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [singletons, threads] = self.shared;
+        write!(
+            f,
+            "{singletons:016x} {threads:016x} beside {:016x}",
+            self.vcpu
+        )
+    }
+}
+
 impl View {
     /// The view of `vcpu` beside `shared`.
     #[must_use]

@@ -6,6 +6,7 @@
 
 use crate::closed_enum::closed_enum;
 use crate::scenario::{MAX_PAGES, MAX_THREADS, MAX_VCPUS};
+use crate::system::System;
 
 /// Where a thread stands: a line of its program and, inside a SEAMCALL, a step of the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -252,6 +253,35 @@ impl Default for Page {
             bepoch: BlockEpoch::Older,
             mirror: MirrorSpte::None,
         }
+    }
+}
+
+impl System {
+    /// Whether every index in these singletons points at something. What a search makes always
+    /// does; what is read from a file need not.
+    #[must_use]
+    pub fn has_shared(&self, shared: &Shared) -> bool {
+        let threads = shared.threads.iter().enumerate().all(|(index, thread)| {
+            let program = self.threads.get(index);
+            program.map_or(*thread == Control::default(), |program| {
+                self.has_control(*thread, program.len())
+            })
+        });
+        threads && self.has_control(shared.zapper, self.zap.len())
+    }
+
+    /// The same of a vCPU.
+    #[must_use]
+    pub fn has_vcpu(&self, vcpu: &Vcpu) -> bool {
+        usize::from(vcpu.zero_step) <= self.scenario.pages
+            && self.has_control(vcpu.control, self.vcpu.len())
+    }
+
+    fn has_control(&self, control: Control, lines: usize) -> bool {
+        usize::from(control.line) < lines
+            && usize::from(control.op) < self.code.ops.len()
+            && usize::from(control.status) < self.code.statuses.len()
+            && usize::from(control.page) < self.scenario.pages
     }
 }
 
