@@ -48,7 +48,23 @@ fn reports_have_the_documented_fields_and_no_others() {
         // Unknown.
         &["run", "--json", "6.16-1.5.05-1vcpu/sc", "--max-states=100"],
         &["what-if", "--json"],
+        // With a proof.
+        &["run", "--json", "6.16-1.5.05-1vcpu/sc"],
         &["what-if", "--json", "--set=kick=none"],
+    ] {
+        format.assert_fits(&printed(args), &mut met);
+    }
+    assert_eq!(met, format.all(), "left: met, right: documented");
+}
+
+#[test]
+fn proofs_have_the_documented_fields_and_no_others() {
+    let format = Format::read("seamcheck.proof.v1");
+    let mut met = BTreeSet::new();
+    for args in [
+        &["prove", "--json"][..],
+        &["prove", "--json", "--set=kick=none"],
+        &["prove", "--json", "--set=busy_predicate=unmasked"],
     ] {
         format.assert_fits(&printed(args), &mut met);
     }
@@ -186,9 +202,11 @@ fn the_numbers_are_those_of_the_suite() {
 
 /// What differs from machine to machine.
 fn without_times(mut value: Value) -> Value {
-    for part in ["search", "stateright"] {
+    for part in ["search", "stateright", "proof"] {
         let part = value[part].as_object_mut().expect("an object");
-        part.retain(|key, _| !["seconds", "states_per_second"].contains(&key.as_str()));
+        part.retain(|key, _| {
+            !["seconds", "states_per_second", "recheck_seconds"].contains(&key.as_str())
+        });
     }
     value
 }

@@ -17,13 +17,13 @@ pub(super) fn prove(args: &ProveArgs, watch: &Watch) -> Result<Exit, Failure> {
     let question = ask::question(&args.question, 2, property)?;
     let answer = answer::answer(&question, property, limits(args.limits), watch)?;
     let mut drawn = String::new();
-    if let Answer::Violated(found) = &answer {
-        if let Some(violation) = found.report.violation(property) {
-            let trace = ask::traced(&found.question, &found.system, violation)?;
-            drawn = format!("\n{}", seamcheck_traces::race(&trace));
-            if let Some(path) = &args.trace {
-                output::write(path, &trace.to_json())?;
-            }
+    if let Answer::Violated(found) = &answer
+        && let Some(violation) = found.report.violation(property)
+    {
+        let trace = ask::traced(&found.question, &found.system, violation)?;
+        drawn = format!("\n{}", seamcheck_traces::race(&trace));
+        if let Some(path) = &args.trace {
+            output::write(path, &trace.to_json())?;
         }
     }
     if let (Answer::Holds(proof), Some(path)) = (&answer, &args.certificate) {
