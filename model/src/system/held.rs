@@ -4,7 +4,7 @@ use super::System;
 use super::labels::Part;
 use super::others::{Others, Predicate};
 use super::run::Frame;
-use super::state::{Control, Vcpu};
+use super::state::{Control, Shared, Vcpu};
 use crate::closed_enum::ClosedEnum;
 use crate::module::Held;
 use crate::resource::{Mode, Resource};
@@ -69,6 +69,21 @@ impl System {
             || (same_page && here.frozen && there.frozen)
     }
 
+    /// The zapper and the ioctl threads, without the one that asks.
+    pub(super) fn other_singletons(
+        &self,
+        shared: &Shared,
+        asking: Part,
+    ) -> impl Iterator<Item = (Part, Control)> {
+        let all = [
+            (Part::Zapper, shared.zapper),
+            (Part::Thread0, shared.threads[0]),
+            (Part::Thread1, shared.threads[1]),
+        ];
+        let there = all.into_iter().take(1 + self.threads.len());
+        there.filter(move |(part, _)| *part != asking)
+    }
+
     /// Whether a try-acquire fails now: somebody else holds the lock in a conflicting mode.
     pub(super) fn is_contended<O: Others>(
         &self,
@@ -81,20 +96,12 @@ impl System {
         }
         let page = frame.control().page;
         let shared = &frame.shared;
-        let singletons = [
-            (Part::Zapper, shared.zapper),
-            (Part::Thread0, shared.threads[0]),
-            (Part::Thread1, shared.threads[1]),
-        ];
-        let by_singleton =
-            singletons
-                .into_iter()
-                .take(1 + self.threads.len())
-                .any(|(part, control)| {
-                    part != frame.part
-                        && self.held_by(control).conflicts(resource, mode)
-                        && (!resource.is_per_page() || control.page == page)
-                });
+        let by_singleton = self
+            .other_singletons(shared, frame.part)
+            .any(|(_, control)| {
+                self.held_by(control).conflicts(resource, mode)
+                    && (!resource.is_per_page() || control.page == page)
+            });
         by_singleton
             || frame.any_vcpu(
                 self,

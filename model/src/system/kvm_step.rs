@@ -108,21 +108,11 @@ impl System {
 
     /// True when another thread holds a KVM lock that excludes `locks`.
     pub(super) fn kvm_lock_is_held<O: Others>(&self, frame: &Frame<'_, O>, locks: KvmHeld) -> bool {
-        let shared = &frame.shared;
-        let singletons = [
-            (Part::Zapper, shared.zapper),
-            (Part::Thread0, shared.threads[0]),
-            (Part::Thread1, shared.threads[1]),
-        ];
         let by_singleton =
-            singletons
-                .into_iter()
-                .take(1 + self.threads.len())
+            self.other_singletons(&frame.shared, frame.part)
                 .any(|(part, control)| {
-                    part != frame.part
-                        && self.program(part)[usize::from(control.line)]
-                            .held
-                            .excludes(locks)
+                    let line = &self.program(part)[usize::from(control.line)];
+                    line.held.excludes(locks)
                 });
         by_singleton || frame.any_vcpu(self, Predicate::Excludes(locks))
     }
