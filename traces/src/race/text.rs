@@ -49,6 +49,10 @@ impl Line {
                 wrapped.rows.push(std::mem::replace(&mut row, self.hang()));
             }
             let mut rest = word;
+            // A number means nothing in two pieces: it stands further left instead.
+            if word.starts_with("0x") && word.len() <= width {
+                row.truncate(width - word.len());
+            }
             while row.len() + rest.len() > width {
                 let room = width.saturating_sub(row.len()).max(1);
                 let joint = joint(rest, room);

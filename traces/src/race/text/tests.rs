@@ -50,3 +50,12 @@ fn signs_are_spelt_out_in_ascii() {
         "mode -> IN ... \"b?\""
     );
 }
+
+#[test]
+fn a_status_word_that_fits_nowhere_stands_further_left_in_one_piece() {
+    let line = Line::new(6, "-> 0x8000020000000002 (BUSY)");
+    assert_eq!(
+        line.wrap(20).rows,
+        ["      ->", "  0x8000020000000002", "        (BUSY)"]
+    );
+}
