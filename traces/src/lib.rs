@@ -8,6 +8,7 @@
 //!
 //! * [`schema`] is the format, version 1: plain data, one type per JSON object.
 //! * [`read`] goes from JSON to a [`Trace`] and back, and says what is wrong with a bad file.
+//! * [`links`](mod@links) says which step follows from which.
 //! * [`race`](mod@race) draws the columns, one CPU each, that kernel commit messages use.
 //!
 //! ```
@@ -17,6 +18,7 @@
 //! assert!(matches!(error, TraceError::OtherFormat { .. }));
 //! ```
 
+pub mod links;
 pub mod race;
 pub mod read;
 pub mod schema;
@@ -24,6 +26,7 @@ pub mod schema;
 #[cfg(test)]
 mod fixtures;
 
+pub use links::{Link, LinkKind, links};
 pub use race::race;
 pub use read::{MAX_BYTES, TraceError};
 pub use schema::*;

@@ -100,6 +100,14 @@ impl Trace {
         if self.steps.is_empty() {
             return inconsistent("it has no steps".to_owned());
         }
+        if let Some(start) = self.loop_starts_at
+            && !(1..=self.steps.len()).contains(&start)
+        {
+            return inconsistent(format!(
+                "its loop starts at step {start}, but it has {} steps",
+                self.steps.len()
+            ));
+        }
         match self
             .named_agents()
             .find(|(_, agent)| !listed.contains(agent))

@@ -23,6 +23,10 @@ pub struct Trace {
     pub agents: Vec<Agent>,
     /// The steps, in execution order.
     pub steps: Vec<Step>,
+    /// For an execution that never ends: the step, counted from 1, that follows the last one.
+    /// The steps before it are the stem, the others the loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loop_starts_at: Option<usize>,
     /// What the steps show.
     pub verdict: Verdict,
 }

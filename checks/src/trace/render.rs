@@ -36,6 +36,7 @@ pub fn build(
         agents: agents(system),
         verdict: verdict(&single, property, &singles),
         steps,
+        loop_starts_at: None,
     })
 }
 

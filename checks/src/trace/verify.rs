@@ -43,6 +43,12 @@ pub enum VerifyError {
         /// Counted from 1.
         number: usize,
     },
+    /// The execution is said to go round, and does not.
+    #[error("the last step does not lead back to the state before step {number}")]
+    Loop {
+        /// Where the loop is said to start, counted from 1.
+        number: usize,
+    },
     /// The steps are right but do not show what the verdict says.
     #[error("the steps do not end in a violation of {0}")]
     Verdict(&'static str),
@@ -83,6 +89,11 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
     if let Some(number) = wrongly_fused(&system, &singles) {
         return Err(VerifyError::Fused { number });
     }
+    if let Some(number) = given.loop_starts_at
+        && !goes_round(&singles, number)
+    {
+        return Err(VerifyError::Loop { number });
+    }
     let violated = singles.last().is_some_and(|last| {
         single.broken(&last.before, &last.event, &last.after) & property.bit() != 0
     });
@@ -90,6 +101,15 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
         return Err(VerifyError::Verdict(property.key()));
     }
     Ok((question, property))
+}
+
+/// True when the last step leads back to the state before step `number`.
+fn goes_round(singles: &[Single], number: usize) -> bool {
+    let start = number.checked_sub(1).and_then(|index| singles.get(index));
+    match (start, singles.last()) {
+        (Some(start), Some(last)) => start.before == last.after,
+        _ => false,
+    }
 }
 
 /// The question a trace carries.

@@ -52,7 +52,7 @@ fn json_that_is_no_object_is_not_a_trace() {
 #[test]
 fn an_unknown_field_is_named_with_its_place() {
     let json = fixtures::second_block_is_busy().to_json();
-    insta::assert_snapshot!(error(&json.replacen("\"tool\"", "\"tools\"", 1)), @"line 3, column 9: not a trace: unknown field `tools`, expected one of `format`, `tool`, `check`, `question`, `agents`, `steps`, `verdict`");
+    insta::assert_snapshot!(error(&json.replacen("\"tool\"", "\"tools\"", 1)), @"line 3, column 9: not a trace: unknown field `tools`, expected one of `format`, `tool`, `check`, `question`, `agents`, `steps`, `loop_starts_at`, `verdict`");
 }
 
 #[test]
