@@ -6,7 +6,7 @@
 //! - [`engine`]: the exact search and stateright beside it; [`forms`]: the claim's other forms.
 //! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`runner`]: both together.
 //! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text and JSON.
-//! - [`prove`]: the claim for every number of vCPUs.
+//! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`cli`], [`command`], [`exit`]: the program.
 
 /// Name and version of this program, as files that it writes carry it.
@@ -17,6 +17,8 @@ pub mod command;
 pub mod engine;
 pub mod exit;
 pub mod forms;
+pub mod liveness;
+pub mod packed;
 pub mod prove;
 pub mod question;
 pub mod report;

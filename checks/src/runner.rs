@@ -1,18 +1,17 @@
 //! Running a suite: two runs at a time, results in the suite's order.
 
-use crate::engine::exact::{self, Until};
-use crate::engine::stateright::{self, Opinion};
+use crate::engine::exact::Until;
+use crate::engine::stateright;
 use crate::engine::{Cut, Limits, Report, Watch};
 use crate::exit::Exit;
 use crate::forms;
-use crate::prove::answer::{self, Proof, Unproved};
-use crate::question::{Question, QuestionError};
+use crate::packed::Packed;
+use crate::prove::answer::{self, Unproved};
+use crate::question::QuestionError;
 use crate::suite::{Form, Run};
-use crate::verdict::{Expected, Verdict, judge};
+use crate::verdict::{Expected, Verdict};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
-use seamcheck_model::system::{Reductions, System};
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,21 +28,6 @@ pub struct Outcome {
     pub form: Option<forms::FormReport>,
     /// Everything that is not as the suite expects.
     pub differences: Vec<Difference>,
-}
-
-/// A search of the packed model.
-#[derive(Debug)]
-pub struct Packed {
-    /// The question.
-    pub question: Question,
-    /// The system.
-    pub system: Arc<System>,
-    /// The exact engine's report.
-    pub report: Report,
-    /// stateright's opinion, when it was asked.
-    pub stateright: Option<Opinion>,
-    /// The proof for every number of vCPUs of what is expected to hold, when one is expected.
-    pub proof: Option<Result<Proof, Unproved>>,
 }
 
 /// Something that is not as the suite expects.
@@ -181,13 +165,12 @@ pub fn run_all(
 pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
     let result = match run.form {
         Form::Packed => packed(&run, limits, watch).map(|packed| {
-            let verdicts = judge_all(&run, |property| {
-                judge(&packed.system, &packed.report, property)
-            });
+            let verdicts = judge_all(&run, |property| packed.verdict(property));
             let mut differences = wrong_verdicts(&verdicts);
             differences.extend(wrong_states(&run, &packed.report));
             differences.extend(wrong_engines(&run, &packed));
             differences.extend(wrong_proof(&run, &packed));
+            differences.extend(wrong_lassos(&run, &packed));
             (verdicts, Some(packed), None, differences)
         }),
         Form::Actors | Form::Loom => forms::search(&run).map(|report| {
@@ -224,34 +207,31 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
 }
 
 fn packed(run: &Run, limits: Limits, watch: &Watch) -> Result<Packed, QuestionError> {
-    let question = run.question()?;
-    let system = Arc::new(question.system(Reductions::ALL)?);
-    let report = exact::search(&system, Until::Everything, limits, watch);
-    let claim = run.expect.first().map(|(property, _)| *property);
-    let ask = run.stateright && report.cut.is_none();
-    let stateright = claim
-        .filter(|_| ask)
-        .map(|claim| stateright::search(&system, claim));
-    let proof = match run.views {
-        Some(_) if report.cut.is_none() => {
-            let system = answer::system(&question)?;
-            Some(answer::prove(&system, expected_to_hold(run), limits, watch))
-        }
-        _ => None,
-    };
-    Ok(Packed {
-        question,
-        system,
-        report,
-        stateright,
-        proof,
-    })
+    let wanted: Vec<Property> = run.expect.iter().map(|(property, _)| *property).collect();
+    let mut packed = Packed::search(run.question()?, &wanted, Until::Everything, limits, watch)?;
+    if packed.report.cut.is_some() {
+        return Ok(packed);
+    }
+    packed.stateright = subject(run)
+        .filter(|_| run.stateright)
+        .map(|subject| stateright::search(&packed.system, subject));
+    if run.views.is_some() {
+        let system = answer::system(&packed.question)?;
+        packed.proof = Some(answer::prove(&system, expected_to_hold(run), limits, watch));
+    }
+    Ok(packed)
+}
+
+/// What the second engine is asked about: the first property that it can decide.
+fn subject(run: &Run) -> Option<Property> {
+    let mut wanted = run.expect.iter().map(|(property, _)| *property);
+    wanted.find(|property| !property.is_liveness())
 }
 
 fn expected_to_hold(run: &Run) -> u16 {
     run.expect
         .iter()
-        .filter(|(_, expected)| *expected == Expected::Holds)
+        .filter(|(property, expected)| *expected == Expected::Holds && !property.is_liveness())
         .fold(0, |set, (property, _)| set | property.bit())
 }
 
@@ -297,6 +277,14 @@ fn wrong_states(run: &Run, report: &Report) -> Option<Difference> {
     })
 }
 
+/// An execution without end that was found is executed again, and judged without the graph.
+fn wrong_lassos(run: &Run, packed: &Packed) -> Vec<Difference> {
+    let endless = run.expect.iter().map(|(property, _)| *property);
+    let endless = endless.filter(|property| property.is_liveness());
+    let refused = endless.filter_map(|property| packed.trace(property, None)?.err());
+    refused.map(Difference::Engines).collect()
+}
+
 /// A proof that is expected has to be there, with the number of views that is recorded.
 fn wrong_proof(run: &Run, packed: &Packed) -> Option<Difference> {
     let (why, exit) = match packed.proof.as_ref()? {
@@ -318,10 +306,9 @@ fn wrong_proof(run: &Run, packed: &Packed) -> Option<Difference> {
 /// Equal counts on completed runs, equal lengths of shortest counterexamples.
 fn wrong_engines(run: &Run, packed: &Packed) -> Option<Difference> {
     let opinion = packed.stateright?;
-    let (claim, _) = run.expect.first()?;
     let shortest = packed
         .report
-        .violation(*claim)
+        .violation(subject(run)?)
         .map(crate::engine::Violation::length);
     if opinion.violated_after != shortest {
         let text = |length: Option<u64>| {

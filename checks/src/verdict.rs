@@ -216,6 +216,13 @@ pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
                 .flat_map(|part| lines(part, &checked))
                 .collect()
         }
+        // What happens in the end is not seen in a step.
+        Property::ZapFinishes
+        | Property::FlagComesDown
+        | Property::VcpuEnters
+        | Property::GuestRuns
+        | Property::NoStarvation
+        | Property::NobodyWaits => Vec::new(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Properties (what must never happen) and witnesses (what must be seen to happen).
+//! Properties (what must never happen, or must happen in the end) and witnesses (what must be seen
+//! to happen).
 //!
 //! Both are read off steps and states from outside: no step knows of them, and only
 //! `Vcpu::flag_seen_down` exists for one of them (I4).
@@ -12,7 +13,8 @@ use crate::system::state::{Shared, State, Vcpu};
 use crate::system::{Agent, Event, System};
 
 closed_enum! { "property",
-    /// What must never happen. I1 … I10 are the invariants of docs/protocol.md.
+    /// What must never happen, and behind that what must happen in the end. I1 … I10 are those of
+    /// docs/protocol.md.
     pub enum Property {
         NoSecondBusy = "no-second-busy": "I2, the claim: a SEAMCALL whose result KVM can no longer handle never returns TDX_OPERAND_BUSY",
         NoVcpuInside = "no-vcpu-inside": "I1: no vCPU is between the start and the return of TDH.VP.ENTER while such a SEAMCALL runs",
@@ -24,6 +26,12 @@ closed_enum! { "property",
         NoMarkLeft = "no-mark-left": "I9: the zapper leaves no host-priority mark on the entry",
         KickOnlyWhenBusy = "kick-only-when-busy": "I10: vCPUs are kicked for TDX_OPERAND_BUSY only",
         NoBugOn = "no-bug-on": "no KVM_BUG_ON fires",
+        ZapFinishes = "zap-finishes": "I5, liveness: a page removal that has begun ends",
+        FlagComesDown = "flag-comes-down": "I5, liveness: wait_for_sept_zap, once up, comes down again",
+        VcpuEnters = "vcpu-enters": "I5, liveness: once no page is removed any more, a vCPU that wants to run calls TDH.VP.ENTER",
+        GuestRuns = "guest-runs": "liveness: once no page is removed any more, a vCPU that wants to run has its guest run",
+        NoStarvation = "no-starvation": "liveness: a vCPU that wants to run calls TDH.VP.ENTER, however many pages are removed meanwhile",
+        NobodyWaits = "nobody-waits": "liveness: a thread that waits for a KVM lock gets it",
     }
 }
 
@@ -32,6 +40,20 @@ impl Property {
     #[must_use]
     pub const fn bit(self) -> u16 {
         1 << self as u8
+    }
+
+    /// True when it is about what happens in the end, so that only an endless execution breaks it.
+    #[must_use]
+    pub const fn is_liveness(self) -> bool {
+        matches!(
+            self,
+            Self::ZapFinishes
+                | Self::FlagComesDown
+                | Self::VcpuEnters
+                | Self::GuestRuns
+                | Self::NoStarvation
+                | Self::NobodyWaits
+        )
     }
 
     /// True when a SEAMCALL status decides it, so that a trace has a status word at its end.

@@ -101,7 +101,7 @@ impl Trace {
             return inconsistent("it has no steps".to_owned());
         }
         if let Some(start) = self.loop_starts_at
-            && !(1..=self.steps.len()).contains(&start)
+            && !(1..=self.steps.len() + 1).contains(&start)
         {
             return inconsistent(format!(
                 "its loop starts at step {start}, but it has {} steps",

@@ -24,7 +24,8 @@ pub struct Trace {
     /// The steps, in execution order.
     pub steps: Vec<Step>,
     /// For an execution that never ends: the step, counted from 1, that follows the last one.
-    /// The steps before it are the stem, the others the loop.
+    /// The steps before it are the stem, the others the loop. The number behind the last step's
+    /// stands for a rest: nobody has to do anything more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loop_starts_at: Option<usize>,
     /// What the steps show.

@@ -2,49 +2,35 @@
 
 use super::{Failure, explain, limits, output};
 use crate::cli::{QuestionArgs, WhatIfArgs};
-use crate::engine::exact::{self, Until};
+use crate::engine::exact::Until;
 use crate::engine::{Violation, Watch};
 use crate::exit::Exit;
 use crate::question::{Question, QuestionError, Source};
 use crate::report::{human, json};
-use crate::runner::{Outcome, Packed};
+use crate::packed::Packed;
+use crate::runner::Outcome;
 use crate::scenario_text;
 use crate::suite::{Form, Run};
 use crate::trace;
-use crate::verdict::{Expected, Verdict, judge};
+use crate::verdict::{Expected, Verdict};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
-use seamcheck_model::system::{Reductions, System};
+use seamcheck_model::system::System;
 use seamcheck_traces::Trace;
-use std::sync::Arc;
 
 pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure> {
     let property = explain::property(&args.question.property)?;
     let question = question(&args.question, args.vcpus, property)?;
-    let system = Arc::new(question.system(Reductions::ALL)?);
-    // A violation ends the search; only a complete one can say "holds".
-    let report = exact::search(
-        &system,
-        Until::Violates(property),
-        limits(args.limits),
-        watch,
-    );
-    let verdict = judge(&system, &report, property);
     let run = as_run(&question, property);
-    let packed = Packed {
-        question,
-        system,
-        report,
-        stateright: None,
-        proof: None,
-    };
-    let trace = match packed.report.violation(property) {
-        Some(violation) => Some(traced(&packed.question, &packed.system, violation)?),
-        None => None,
-    };
+    // A violation ends the search; only a complete one can say "holds".
+    let until = Until::Violates(property);
+    let packed = Packed::search(question, &[property], until, limits(args.limits), watch)?;
+    let verdict = packed.verdict(property);
+    let trace = packed.trace(property, None).transpose();
+    let trace = trace.map_err(Failure::Internal)?;
     let exit = exit_of(verdict);
     let outcome = Outcome {
         run,

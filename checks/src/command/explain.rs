@@ -2,17 +2,17 @@
 
 use super::{Failure, output, suite};
 use crate::cli::{ExplainArgs, ReplayArgs};
-use crate::engine::exact::{self, Until};
+use crate::engine::exact::Until;
 use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
+use crate::packed::Packed;
 use crate::question::QuestionError;
 use crate::suite::{Form, Run, select};
 use crate::trace;
-use crate::verdict::{Expected, property_names};
+use crate::verdict::{Expected, Verdict, property_names};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::property::Property;
-use seamcheck_model::system::Reductions;
 use seamcheck_traces::{MAX_BYTES, Trace};
 use std::io::Read;
 use std::path::Path;
@@ -67,29 +67,21 @@ fn of_check(args: &ExplainArgs, watch: &Watch) -> Result<Trace, Failure> {
     let run = pick(args)?;
     let property = wanted(args, &run)?;
     let question = run.question()?;
-    let system = question.system(Reductions::ALL)?;
-    let report = exact::search(&system, Until::Violates(property), Limits::default(), watch);
-    let Some(violation) = report.violation(property) else {
-        if let Some(cut) = report.cut {
-            let name = run.name;
-            return Err(Failure::CutShort { name, cut });
-        }
-        return Err(QuestionError::Usage(format!(
-            "{} does not break {}: there is nothing to explain",
-            run.name,
-            property.key()
-        ))
-        .into());
-    };
-    let trace = trace::build(&question, &system, violation, Some(&run.name));
-    let trace = trace.ok_or_else(|| {
-        Failure::Internal(format!(
-            "{}: the violation can not be executed again",
-            run.name
-        ))
-    })?;
-    trace::verify(&trace).map_err(|error| Failure::Internal(error.to_string()))?;
-    Ok(trace)
+    let (until, limits) = (Until::Violates(property), Limits::default());
+    let packed = Packed::search(question, &[property], until, limits, watch)?;
+    if let Some(trace) = packed.trace(property, Some(&run.name)) {
+        return trace.map_err(|error| Failure::Internal(format!("{}: {error}", run.name)));
+    }
+    if let Verdict::Unknown(cut) = packed.verdict(property) {
+        let name = run.name;
+        return Err(Failure::CutShort { name, cut });
+    }
+    Err(QuestionError::Usage(format!(
+        "{} does not break {}: there is nothing to explain",
+        run.name,
+        property.key()
+    ))
+    .into())
 }
 
 /// The run that is meant: for a bare check name the first that something is expected to break in.

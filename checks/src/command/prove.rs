@@ -7,12 +7,21 @@ use crate::exit::Exit;
 use crate::prove::answer::{self, Answer};
 use crate::prove::certificate::{Certificate, CertificateError, MAX_BYTES};
 use crate::prove::recheck::recheck;
+use crate::question::QuestionError;
 use crate::report::proof;
 use seamcheck_model::closed_enum::ClosedEnum;
 use std::io::Read;
 
 pub(super) fn prove(args: &ProveArgs, watch: &Watch) -> Result<Exit, Failure> {
     let property = explain::property(&args.question.property)?;
+    if property.is_liveness() {
+        return Err(QuestionError::Usage(format!(
+            "{} is about what happens in the end, and the proof for every number of vCPUs is not; \
+             `check what-if --property {0} --vcpus N` asks for N of them",
+            property.key()
+        ))
+        .into());
+    }
     // The number is of no account: the question is about every number.
     let question = ask::question(&args.question, 2, property)?;
     let answer = answer::answer(&question, property, limits(args.limits), watch)?;

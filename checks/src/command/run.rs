@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::report::{human, json};
 use crate::runner::{Difference, Outcome, run_all};
 use crate::suite::select;
-use crate::trace;
+use seamcheck_model::closed_enum::ClosedEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
 use std::sync::Arc;
@@ -85,15 +85,11 @@ fn write_traces(directory: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
             continue;
         };
         for (property, ..) in &outcome.verdicts {
-            let Some(violation) = packed.report.violation(*property) else {
+            let name = &outcome.run.name;
+            let Some(trace) = packed.trace(*property, Some(name)) else {
                 continue;
             };
-            let name = &outcome.run.name;
-            let trace = trace::build(&packed.question, &packed.system, violation, Some(name))
-                .ok_or_else(|| {
-                    Failure::Internal(format!("{name}: the violation can not be executed again"))
-                })?;
-            use seamcheck_model::closed_enum::ClosedEnum;
+            let trace = trace.map_err(|error| Failure::Internal(format!("{name}: {error}")))?;
             let file = format!("{}.{}.json", name.replace('/', "."), property.key());
             output::write(&directory.join(file), &trace.to_json())?;
         }

@@ -2,9 +2,9 @@
 
 use super::{assumptions, conflicts, grouped, reductions, scope};
 use crate::prove::answer::Proof;
-use crate::runner::{Outcome, Packed};
-use crate::trace;
-use crate::verdict::{Verdict, has_happened, missing_witnesses};
+use crate::packed::Packed;
+use crate::runner::Outcome;
+use crate::verdict::{Verdict, missing_witnesses};
 use anstyle::{AnsiColor, Style};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
@@ -116,8 +116,7 @@ fn silent(out: &mut String, outcome: &Outcome) {
 
 /// The sentence about the lock that could not be had.
 fn collision(packed: &Packed, property: Property) -> Option<String> {
-    let violation = packed.report.violation(property)?;
-    let trace = trace::build(&packed.question, &packed.system, violation, None)?;
+    let trace = packed.trace(property, None)?.ok()?;
     let conflict = trace.verdict.conflict?;
     let holder = conflict.held.first()?;
     Some(format!(
@@ -139,6 +138,14 @@ fn explored(packed: &Packed) -> String {
         report.bytes / report.states.max(1),
         report.key_bytes,
     );
+    if let Some(report) = &packed.liveness {
+        let _ = write!(
+            text,
+            "; with vCPUs told apart {} states, {:.1} s",
+            grouped(report.states),
+            report.elapsed.as_secs_f64()
+        );
+    }
     if let Some(opinion) = packed.stateright {
         let said = match opinion.violated_after {
             Some(length) => format!("the same shortest violation ({length})"),
@@ -295,7 +302,7 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
             line("because", cut.text());
         }
         let is_vacuous = *found == Verdict::Vacuous;
-        if is_vacuous && !has_happened(&packed.system, &packed.report, *property) {
+        if is_vacuous && !packed.has_happened(*property) {
             line(
                 "because",
                 "nothing that the property is about ever happened",

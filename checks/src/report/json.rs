@@ -6,7 +6,7 @@ use crate::prove::answer::Proof;
 use crate::runner::Outcome;
 use crate::scenario_text;
 use crate::suite::Run;
-use crate::verdict::{Verdict, has_happened, missing_witnesses};
+use crate::verdict::{Verdict, missing_witnesses};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
 use serde::Serialize;
@@ -260,7 +260,7 @@ fn because(outcome: &Outcome, property: Property, found: Verdict) -> Option<&'st
     match (found, &outcome.packed) {
         (Verdict::Unknown(cut), _) => Some(cut.text()),
         (Verdict::Vacuous, Some(packed))
-            if !has_happened(&packed.system, &packed.report, property) =>
+            if !packed.has_happened(property) =>
         {
             Some("nothing that the property is about ever happened")
         }

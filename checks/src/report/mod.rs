@@ -5,7 +5,8 @@ pub mod json;
 pub mod proof;
 
 use crate::question::Question;
-use crate::runner::{Outcome, Packed};
+use crate::packed::Packed;
+use crate::runner::Outcome;
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Witness;

@@ -1,9 +1,10 @@
 //! From a violation to a trace, and back: every trace is executed again before anyone sees it.
 //!
 //! [`replay`] finds the way again with vCPUs under stable names and takes each transition apart
-//! into single steps of the unreduced system; [`render`] and
-//! [`fields`] put steps and states into words.
+//! into single steps of the unreduced system; [`endless`] does so for an execution that goes round;
+//! [`render`] and [`fields`] put steps and states into words.
 
+pub mod endless;
 pub mod fields;
 pub mod render;
 pub mod replay;

@@ -56,6 +56,21 @@ pub fn singles(system: &System, violation: &Violation) -> Option<Vec<Single>> {
     Some(steps)
 }
 
+/// The single steps of a sequence of transitions of a system whose vCPUs are not sorted, or `None`
+/// when they can not be taken.
+#[must_use]
+pub fn singles_of(system: &System, events: &[Event]) -> Option<Vec<Single>> {
+    let single = single_stepping(system);
+    let mut state = system.initial();
+    let mut steps = Vec::new();
+    for event in events {
+        let next = system.step(&state, event)?;
+        take_apart(&single, system, &state, event, &next, &mut steps)?;
+        state = next;
+    }
+    Some(steps)
+}
+
 fn key_of(system: &System, state: &State) -> Vec<u64> {
     let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
     let mut key = vec![0; pack::words(vcpus, threads)];

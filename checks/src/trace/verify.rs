@@ -1,6 +1,6 @@
 //! A trace from a file is executed again, step by step, before anyone sees it.
 
-use super::render;
+use super::{endless, render};
 use super::replay::{Single, single_stepping};
 use crate::question::{Question, QuestionError, Source};
 use crate::scenario_text;
@@ -44,13 +44,13 @@ pub enum VerifyError {
         number: usize,
     },
     /// The execution is said to go round, and does not.
-    #[error("the last step does not lead back to the state before step {number}")]
+    #[error("the steps from {number} on are no loop: the last does not lead back there")]
     Loop {
         /// Where the loop is said to start, counted from 1.
         number: usize,
     },
     /// The steps are right but do not show what the verdict says.
-    #[error("the steps do not end in a violation of {0}")]
+    #[error("the steps do not show a violation of {0}")]
     Verdict(&'static str),
 }
 
@@ -71,14 +71,15 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
     }
     let single = single_stepping(&system);
     let mut singles: Vec<Single> = Vec::new();
+    let mut deepest = 0;
     if !follow(
         &single,
         &system.initial(),
         &given.steps,
         &mut singles,
-        &mut 0,
+        &mut deepest,
     ) {
-        let number = singles.len().min(given.steps.len().saturating_sub(1));
+        let number = deepest.min(given.steps.len().saturating_sub(1));
         let step = &given.steps[number];
         return Err(VerifyError::Step {
             number: number + 1,
@@ -89,27 +90,29 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
     if let Some(number) = wrongly_fused(&system, &singles) {
         return Err(VerifyError::Fused { number });
     }
-    if let Some(number) = given.loop_starts_at
-        && !goes_round(&singles, number)
-    {
-        return Err(VerifyError::Loop { number });
-    }
-    let violated = singles.last().is_some_and(|last| {
-        single.broken(&last.before, &last.event, &last.after) & property.bit() != 0
-    });
-    if !violated || given.verdict != render::verdict(&single, property, &singles) {
+    let verdict = if property.is_liveness() {
+        endless::verify(&system, property, &singles, given.loop_starts_at)?;
+        let start = given.loop_starts_at.unwrap_or_default();
+        endless::verdict(property, start, singles.len())
+    } else {
+        if let Some(number) = given.loop_starts_at {
+            return Err(VerifyError::Loop { number });
+        }
+        if !ends_in_violation(&single, property, &singles) {
+            return Err(VerifyError::Verdict(property.key()));
+        }
+        render::verdict(&single, property, &singles)
+    };
+    if given.verdict != verdict {
         return Err(VerifyError::Verdict(property.key()));
     }
     Ok((question, property))
 }
 
-/// True when the last step leads back to the state before step `number`.
-fn goes_round(singles: &[Single], number: usize) -> bool {
-    let start = number.checked_sub(1).and_then(|index| singles.get(index));
-    match (start, singles.last()) {
-        (Some(start), Some(last)) => start.before == last.after,
-        _ => false,
-    }
+fn ends_in_violation(single: &System, property: Property, singles: &[Single]) -> bool {
+    singles.last().is_some_and(|last| {
+        single.broken(&last.before, &last.event, &last.after) & property.bit() != 0
+    })
 }
 
 /// The question a trace carries.
@@ -173,8 +176,8 @@ fn wrongly_fused(system: &System, singles: &[Single]) -> Option<usize> {
     None
 }
 
-/// Depth first: a written step does not say which page a guest chose until that shows. `deepest`
-/// is how far any choice came; on failure `singles` holds that many steps.
+/// Depth first: a written step does not say which page or TDCALL a guest chose until that shows.
+/// `deepest` is how many steps any choice came to.
 fn follow(
     single: &System,
     state: &State,
@@ -205,9 +208,6 @@ fn follow(
         *deepest = (*deepest).max(singles.len());
         if follow(single, &after, later, singles, deepest) {
             return true;
-        }
-        if singles.len() == *deepest {
-            return false;
         }
         singles.pop();
     }

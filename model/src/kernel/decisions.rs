@@ -96,6 +96,7 @@ closed_enum! { "on_busy",
     pub enum OnBusy {
         KickAndRetry = "kick-and-retry": "raise the flag, kick, call again",
         GiveUp = "give-up": "drop mmu_lock and return an error the caller ignores (M38)",
+        RetryWithoutKick = "retry-without-kick": "call again until it is not busy, with neither flag nor kick, as before the patch (M39)",
     }
 }
 
@@ -104,6 +105,24 @@ closed_enum! { "track_kick",
     pub enum TrackKick {
         AfterTrack = "after-track": "kvm_make_all_cpus_request(KVM_REQ_OUTSIDE_GUEST_MODE) after TRACK",
         Absent = "absent": "no kick after TRACK (M25)",
+    }
+}
+
+closed_enum! { "exit_request",
+    /// What kvm_vcpu_exit_request() looks at, on the way in and where the fastpath loop re-enters.
+    pub enum ExitRequest {
+        ModeOrWork = "mode-or-work": "mode == EXITING_GUEST_MODE, requests, thread work",
+        WorkOnly = "work-only": "requests and thread work, not the mode (M11b, M12b)",
+    }
+}
+
+closed_enum! { "flag_return",
+    /// What a vCPU does that tdx_vcpu_run() has turned back at the flag.
+    pub enum FlagReturn {
+        ExitHandled = "exit-handled": "EXIT_FASTPATH_EXIT_HANDLED: open IRQs, go round vcpu_run() and try again",
+        ReenterGuest = "reenter-guest": "EXIT_FASTPATH_REENTER_GUEST: test again with IRQs off (M32)",
+        Sleep = "sleep": "open IRQs and sleep; nobody wakes it when the flag goes down (M33)",
+        SleepWoken = "sleep-woken": "open IRQs and sleep until the flag is down",
     }
 }
 
@@ -212,6 +231,8 @@ decisions! {
     busy_predicate: BusyPredicate,
     on_busy: OnBusy,
     track_kick: TrackKick,
+    exit_request: ExitRequest,
+    flag_return: FlagReturn,
     vp_enter_busy: VpEnterBusy,
     exit_reason_on_flag: ExitReasonOnFlag,
 }

@@ -124,7 +124,7 @@ impl Assembler {
                 | Instr::UnlessPremapError { to }
                 | Instr::UnlessRunnable { to }
                 | Instr::Unlock { to }
-                | Instr::ExitRequest { to }
+                | Instr::ExitRequest { to, .. }
                 | Instr::TestFlag { to, .. }
                 | Instr::HandleExit { fault: to }
                 | Instr::FaultLock { to }
@@ -159,7 +159,8 @@ impl Assembler {
                 | Instr::AugStatus
                 | Instr::BeginIoctl
                 | Instr::Lock { .. }
-                | Instr::Premap => {}
+                | Instr::Premap
+                | Instr::SleepOnFlag { .. } => {}
             }
         }
         self.lines

@@ -123,6 +123,8 @@ pub enum Instr {
     ExitRequest {
         /// Exit requested.
         to: u8,
+        /// Whether it looks at mode.
+        sees_mode: bool,
     },
     /// `READ_ONCE(kvm_tdx->wait_for_sept_zap)`: branch when it is set.
     TestFlag {
@@ -130,6 +132,11 @@ pub enum Instr {
         to: u8,
         /// Whether the cached exit reason is kept.
         keep_exit_reason: bool,
+    },
+    /// Sleep until woken (M33).
+    SleepOnFlag {
+        /// Whether lowering the flag wakes it; else nobody does.
+        woken: bool,
     },
     /// What `tdx_vcpu_run()` makes of TDH.VP.ENTER's status; branch for REENTER_GUEST.
     VpEnterStatus {

@@ -6,7 +6,8 @@
 use super::assembler::{Assembler, Label, Program};
 use super::instr::{CallSite, Instr};
 use crate::kernel::decisions::{
-    ExitReasonOnFlag, IrqDisable, ModeOutside, VcpuBarrier, VcpuFlagTest, VpEnterBusy,
+    ExitReasonOnFlag, ExitRequest, FlagReturn, IrqDisable, ModeOutside, VcpuBarrier, VcpuFlagTest,
+    VpEnterBusy,
 };
 use crate::kernel::{Decisions, KvmHeld};
 use crate::module::LeafId;
@@ -35,6 +36,8 @@ struct Places {
     reenter: Label,
     /// V16, out of the fastpath loop.
     out: Label,
+    /// V16 for a vCPU that goes to sleep (M33).
+    sleep: Label,
     /// Behind V16, for a kernel that has stored OUTSIDE_GUEST_MODE before the entry (M19).
     entered: Label,
     /// V9's way out.
@@ -52,6 +55,7 @@ pub fn program(decisions: &Decisions, leaves: VcpuLeaves) -> Program {
         fastpath: asm.label(),
         reenter: asm.label(),
         out: asm.label(),
+        sleep: asm.label(),
         entered: asm.label(),
         cancel: asm.label(),
         fault: asm.label(),
@@ -61,6 +65,7 @@ pub fn program(decisions: &Decisions, leaves: VcpuLeaves) -> Program {
     way_in(&mut asm, decisions, &at);
     fastpath_loop(&mut asm, decisions, leaves, &at);
     way_out(&mut asm, decisions, &at);
+    way_to_sleep(&mut asm, decisions, &at);
     cancel_injection(&mut asm, decisions, &at);
     ept_violation(&mut asm, leaves, &at);
     asm.finish()
@@ -148,17 +153,13 @@ fn way_in(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
             asm.line(store, "smp_store_release(&mode, IN_GUEST_MODE)");
         }
     }
-    asm.line(
-        Instr::ExitRequest {
-            to: asm.to(at.cancel),
-        },
-        "kvm_vcpu_exit_request()?",
-    );
+    exit_request(asm, decisions, at.cancel);
 }
 
 /// V11 to V15.
 fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves, at: &Places) {
-    let reenters = decisions.vp_enter_busy == VpEnterBusy::ReenterGuest;
+    let busy_reenters = decisions.vp_enter_busy == VpEnterBusy::ReenterGuest;
+    let reenters = busy_reenters || decisions.flag_return == FlagReturn::ReenterGuest;
     asm.function("tdx_vcpu_run", TDX);
     match decisions.vcpu_flag_test {
         VcpuFlagTest::InTdxVcpuRun => {
@@ -189,7 +190,7 @@ fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves,
         },
         "tdh_vp_enter()",
     );
-    let reenter = reenters.then(|| asm.to(at.reenter));
+    let reenter = busy_reenters.then(|| asm.to(at.reenter));
     asm.line(Instr::VpEnterStatus { reenter }, "vp_enter_ret?");
     if decisions.mode_outside == ModeOutside::BeforeVpEnter && !reenters {
         asm.line(
@@ -206,10 +207,7 @@ fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves,
         );
         asm.function("vcpu_enter_guest", X86);
         asm.place(at.reenter);
-        asm.line(
-            Instr::ExitRequest { to: asm.to(at.out) },
-            "kvm_vcpu_exit_request()?",
-        );
+        exit_request(asm, decisions, at.out);
         asm.line(
             Instr::Jump {
                 to: asm.to(at.fastpath),
@@ -244,6 +242,29 @@ fn way_out(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
         },
         "return 1",
     );
+}
+
+/// What the flag's way out would be if a vCPU slept on it (M33).
+fn way_to_sleep(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
+    let woken = match decisions.flag_return {
+        FlagReturn::ExitHandled | FlagReturn::ReenterGuest => return,
+        FlagReturn::Sleep => false,
+        FlagReturn::SleepWoken => true,
+    };
+    asm.place(at.sleep);
+    asm.setting.irqs_off = true;
+    let outside = Instr::StoreMode { in_guest: false };
+    asm.line(outside, "mode = OUTSIDE_GUEST_MODE; smp_wmb()");
+    asm.line(Instr::HandleExitIrqoff, "handle_exit_irqoff()");
+    asm.line(Instr::IrqEnable, "local_irq_enable()");
+    asm.setting.irqs_off = false;
+    srcu_read_lock(asm, decisions);
+    asm.line(
+        Instr::SleepOnFlag { woken },
+        "sleep on wait_for_sept_zap",
+    );
+    let to = asm.to(at.run_loop);
+    asm.line(Instr::Jump { to }, "return 1");
 }
 
 /// V9 taken: no entry, no `handle_exit_irqoff()`.
@@ -301,7 +322,17 @@ fn flag_test(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     let keep_exit_reason = decisions.exit_reason_on_flag == ExitReasonOnFlag::Kept;
     // A test hoisted above local_irq_disable() has nothing to undo; elsewhere the way out is V16's.
     let hoisted = decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable;
-    let to = asm.to(if hoisted { at.run_loop } else { at.out });
+    let in_fastpath = matches!(
+        decisions.vcpu_flag_test,
+        VcpuFlagTest::InTdxVcpuRun | VcpuFlagTest::FirstLapOnly
+    );
+    let to = asm.to(match decisions.flag_return {
+        _ if hoisted => at.run_loop,
+        // Only tdx_vcpu_run() has a fastpath's return value to give.
+        FlagReturn::ReenterGuest if in_fastpath => at.reenter,
+        FlagReturn::ExitHandled | FlagReturn::ReenterGuest => at.out,
+        FlagReturn::Sleep | FlagReturn::SleepWoken => at.sleep,
+    });
     asm.line(
         Instr::TestFlag {
             to,
@@ -309,6 +340,15 @@ fn flag_test(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
         },
         "READ_ONCE(wait_for_sept_zap)?",
     );
+}
+
+/// `kvm_vcpu_exit_request()`.
+fn exit_request(asm: &mut Assembler, decisions: &Decisions, to: Label) {
+    let request = Instr::ExitRequest {
+        to: asm.to(to),
+        sees_mode: decisions.exit_request == ExitRequest::ModeOrWork,
+    };
+    asm.line(request, "kvm_vcpu_exit_request()?");
 }
 
 fn irq_disable(asm: &mut Assembler) {

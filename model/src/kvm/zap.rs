@@ -107,6 +107,8 @@ fn window(
             "SEAMCALL",
         );
     } else {
+        let attempt = asm.label();
+        asm.place(attempt);
         asm.line(
             Instr::Call {
                 leaf,
@@ -121,15 +123,16 @@ fn window(
             },
             "busy?",
         );
-        if decisions.on_busy == OnBusy::GiveUp {
-            asm.line(
-                Instr::GiveUp {
-                    to: asm.to(give_up),
-                },
-                "return -EAGAIN",
-            );
-        } else {
-            retry(asm, decisions, call);
+        match decisions.on_busy {
+            OnBusy::KickAndRetry => retry(asm, decisions, call),
+            OnBusy::GiveUp => {
+                let to = asm.to(give_up);
+                asm.line(Instr::GiveUp { to }, "return -EAGAIN");
+            }
+            OnBusy::RetryWithoutKick => {
+                let to = asm.to(attempt);
+                asm.line(Instr::Jump { to }, "while (busy)");
+            }
         }
     }
     asm.place(done);

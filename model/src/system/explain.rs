@@ -93,6 +93,8 @@ impl System {
                 "its store buffer is not empty"
             }
             Instr::RunLoop { .. } => "the TD is not finalized",
+            Instr::SleepOnFlag { woken: true } => "the flag is up",
+            Instr::SleepOnFlag { woken: false } => "nobody wakes it",
             _ => "an interrupt has to be taken first",
         };
         (line.text.to_owned(), because)

@@ -41,6 +41,7 @@ pub const fn asked_by_line(instr: Instr) -> &'static [PredicateKind] {
         | Instr::StoreMode { .. }
         | Instr::FullBarrier
         | Instr::ExitRequest { .. }
+        | Instr::SleepOnFlag { .. }
         | Instr::TestFlag { .. }
         | Instr::VpEnterStatus { .. }
         | Instr::HandleExitIrqoff

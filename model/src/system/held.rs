@@ -6,8 +6,9 @@ use super::others::{Others, Predicate};
 use super::run::Frame;
 use super::state::{Control, Shared, Vcpu};
 use crate::closed_enum::ClosedEnum;
-use crate::module::Held;
+use crate::module::{Held, OpKind};
 use crate::resource::{Mode, Resource};
+use crate::table::Effect;
 
 impl System {
     /// The locks a thread that is not a vCPU holds.
@@ -42,6 +43,18 @@ impl System {
         }
         let leaf = self.op(vcpu.control.op).leaf;
         leaf == self.enter || self.code.leaves[usize::from(leaf.0)].is_tdcall
+    }
+
+    /// True when a step of the module's is the guest's running.
+    #[must_use]
+    pub fn runs_guest(&self, address: u8) -> bool {
+        matches!(
+            self.op(address).kind,
+            OpKind::Effect {
+                effect: Effect::RunGuest,
+                ..
+            }
+        )
     }
 
     /// True when two vCPUs can not both stand where they stand: one holds a lock against the other.

@@ -83,7 +83,8 @@ impl System {
                     step.next(0);
                 }
             }
-            Instr::ExitRequest { to } => step.exit_request(to),
+            Instr::ExitRequest { to, sees_mode } => step.exit_request(to, sees_mode),
+            Instr::SleepOnFlag { woken } => step.sleep_on_flag(woken),
             Instr::TestFlag {
                 to,
                 keep_exit_reason,

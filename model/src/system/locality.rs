@@ -143,6 +143,7 @@ impl System {
             | Instr::Unlock { .. }
             | Instr::RunLoop { .. }
             | Instr::ExitRequest { .. }
+            | Instr::SleepOnFlag { .. }
             | Instr::TestFlag { .. }
             | Instr::FaultLock { .. }
             | Instr::BeginIoctl

@@ -52,9 +52,9 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     }
 
     /// A load sees the CPU's own newest store first. Requests and thread work may always be pending.
-    pub(super) fn exit_request(&mut self, to: u8) {
+    pub(super) fn exit_request(&mut self, to: u8, sees_mode: bool) {
         let Some(vcpu) = self.frame.own else { return };
-        if vcpu.stores.is_empty() && vcpu.mode == VcpuMode::Exiting {
+        if sees_mode && vcpu.stores.is_empty() && vcpu.mode == VcpuMode::Exiting {
             self.goto(1, to);
         } else {
             self.next(0);
@@ -75,6 +75,12 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                     vcpu.flag_seen_down |= irqs_off;
                 }
             });
+        }
+    }
+
+    pub(super) fn sleep_on_flag(&mut self, woken: bool) {
+        if woken && !self.frame.shared.flag {
+            self.next(0);
         }
     }
 

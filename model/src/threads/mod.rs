@@ -34,6 +34,8 @@ const IMPLEMENTED: Implemented = &[
     ("busy_predicate", &["masked"]),
     ("on_busy", &["kick-and-retry"]),
     ("track_kick", &["after-track"]),
+    ("exit_request", &["mode-or-work"]),
+    ("flag_return", &["exit-handled"]),
     ("vp_enter_busy", &["exit-handled"]),
     ("exit_reason_on_flag", &["kept"]),
 ];

@@ -1,0 +1,84 @@
+//! Where a run can stay for ever, fairly: strongly connected components.
+
+use super::fairness::{STRONG, is_fair};
+use super::graph::{Edge, Graph};
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::DiGraph;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Among the states marked in `stays`, some that a run can stay in for ever, fairly, going round all
+/// of them: of several such regions the one that is nearest to the start. A single state without a
+/// way round is one in which nobody is owed a turn. With `willing`, reluctant transitions are not
+/// taken.
+#[must_use]
+pub fn region(graph: &Graph, stays: &[bool], willing: bool) -> Option<Vec<u32>> {
+    let nodes: Vec<u32> = (0..graph.len() as u32)
+        .filter(|node| stays[*node as usize])
+        .collect();
+    let nobody_is_owed = |node: &&u32| graph.owed[**node as usize] == 0;
+    let mut best = nodes.iter().find(nobody_is_owed).map(|node| vec![*node]);
+    let mut waiting = vec![nodes];
+    while let Some(nodes) = waiting.pop() {
+        for component in components(graph, &nodes, willing) {
+            let taken = taken(graph, &component, willing);
+            let owed = component.iter().map(|node| graph.owed[*node as usize]);
+            if is_fair(owed, taken) {
+                if best.as_ref().is_none_or(|old| first(&component) < first(old)) {
+                    best = Some(component);
+                }
+                continue;
+            }
+            // Without the states in which somebody could who never does, what is left may be fair.
+            let starved = |node: &u32| graph.owed[*node as usize] & STRONG & !taken != 0;
+            let left: Vec<u32> = component.iter().copied().filter(|node| !starved(node)).collect();
+            if left.len() < component.len() {
+                waiting.push(left);
+            }
+        }
+    }
+    best
+}
+
+/// States are numbered in the order of their distance from the start.
+fn first(region: &[u32]) -> u32 {
+    region.iter().copied().min().unwrap_or(u32::MAX)
+}
+
+/// The transitions of a state that a run may take which stays in a region.
+pub fn inner<'a>(
+    graph: &'a Graph,
+    inside: &'a FxHashSet<u32>,
+    node: u32,
+    willing: bool,
+) -> impl Iterator<Item = &'a Edge> + 'a {
+    let edges = graph.edges(node).iter();
+    edges.filter(move |edge| !(willing && edge.is_reluctant) && inside.contains(&edge.to))
+}
+
+fn taken(graph: &Graph, component: &[u32], willing: bool) -> u64 {
+    let inside: FxHashSet<u32> = component.iter().copied().collect();
+    let of = |node: &u32| inner(graph, &inside, *node, willing).fold(0, |set, edge| set | edge.by);
+    component.iter().fold(0, |set, node| set | of(node))
+}
+
+/// The strongly connected components that have a way round, among these states.
+fn components(graph: &Graph, nodes: &[u32], willing: bool) -> Vec<Vec<u32>> {
+    let inside: FxHashSet<u32> = nodes.iter().copied().collect();
+    let mut part: DiGraph<u32, (), u32> = DiGraph::with_capacity(nodes.len(), 4 * nodes.len());
+    let added = nodes.iter().map(|node| (*node, part.add_node(*node)));
+    let index: FxHashMap<u32, _> = added.collect();
+    let mut loops = FxHashSet::default();
+    for node in nodes {
+        for edge in inner(graph, &inside, *node, willing) {
+            part.add_edge(index[node], index[&edge.to], ());
+            if edge.to == *node {
+                loops.insert(*node);
+            }
+        }
+    }
+    let found = tarjan_scc(&part).into_iter();
+    found
+        .map(|nodes| nodes.into_iter().map(|node| part[node]).collect())
+        .filter(|nodes: &Vec<u32>| nodes.len() > 1 || loops.contains(&nodes[0]))
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! For each property the states that break it, if nothing but them ever follows.
+
+use super::graph::Graph;
+use seamcheck_model::kvm::instr::Instr;
+use seamcheck_model::property::Property;
+use seamcheck_model::system::labels::Part;
+use seamcheck_model::system::state::{Control, Vcpu};
+use seamcheck_model::system::{State, System};
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    waits_for: WaitsFor,
+    /// Whether the first vCPU wants to run: it does not turn away of its own accord.
+    pub willing: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    EndOfZap,
+    FlagDown,
+    VpEnter,
+    VpEnterAfterZaps,
+    GuestAfterZaps,
+    LockOfVcpu,
+    LockOfThread(u8),
+}
+
+/// What a property is about. vCPUs are all alike, so the first one stands for each of them.
+#[must_use]
+pub fn watches(system: &System, property: Property) -> Vec<Watch> {
+    // Before TDH.MR.FINALIZE, KVM_RUN is refused: no vCPU can want to run.
+    let vcpu = |waits_for| {
+        let wants = system.scenario.finalized.then_some(waits_for);
+        wants.map(|waits_for| Watch {
+            waits_for,
+            willing: true,
+        })
+    };
+    let others = |waits_for| Watch {
+        waits_for,
+        willing: false,
+    };
+    match property {
+        Property::ZapFinishes => vec![others(WaitsFor::EndOfZap)],
+        Property::FlagComesDown => vec![others(WaitsFor::FlagDown)],
+        Property::VcpuEnters => vcpu(WaitsFor::VpEnterAfterZaps).into_iter().collect(),
+        Property::GuestRuns => vcpu(WaitsFor::GuestAfterZaps).into_iter().collect(),
+        Property::NoStarvation => vcpu(WaitsFor::VpEnter).into_iter().collect(),
+        Property::NobodyWaits => (0..system.threads.len() as u8)
+            .map(WaitsFor::LockOfThread)
+            .chain([WaitsFor::LockOfVcpu])
+            .map(others)
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+impl Watch {
+    /// The states of a graph that break the property if nothing but them ever follows.
+    #[must_use]
+    pub fn states(self, system: &System, graph: &Graph) -> Vec<bool> {
+        let all = 0..graph.len() as u32;
+        all.map(|index| self.waits(system, &graph.state(system, index)))
+            .collect()
+    }
+
+    /// Whether somebody waits in this state. In a VM that KVM has declared dead nobody does.
+    #[must_use]
+    pub fn waits(self, system: &System, state: &State) -> bool {
+        let shared = &state.shared;
+        let first = &state.vcpus[0];
+        let zaps_are_over = || is_between_zaps(system, shared.zapper);
+        let waits = match self.waits_for {
+            WaitsFor::EndOfZap => !zaps_are_over(),
+            WaitsFor::FlagDown => shared.flag,
+            WaitsFor::VpEnter => !system.is_in_vp_enter(first),
+            WaitsFor::VpEnterAfterZaps => zaps_are_over() && !system.is_in_vp_enter(first),
+            WaitsFor::GuestAfterZaps => zaps_are_over() && !is_in_guest(system, first),
+            WaitsFor::LockOfVcpu => wants_lock(system, Part::Vcpu, first.control),
+            WaitsFor::LockOfThread(index) => {
+                let index = usize::from(index);
+                wants_lock(system, Part::thread(index), shared.threads[index])
+            }
+        };
+        waits && !shared.bugged
+    }
+}
+
+/// Where the zapper may rest: no page removal is under way.
+#[must_use]
+pub fn is_between_zaps(system: &System, zapper: Control) -> bool {
+    let instr = system.program_of(Part::Zapper)[usize::from(zapper.line)].instr;
+    zapper.op == 0 && matches!(instr, Instr::BeginZap { .. })
+}
+
+/// Whether a thread stands before a KVM lock. An ioctl that has not begun does not want any.
+#[must_use]
+pub fn wants_lock(system: &System, part: Part, control: Control) -> bool {
+    let instr = system.program_of(part)[usize::from(control.line)].instr;
+    let locks = matches!(
+        instr,
+        Instr::FaultLock { .. } | Instr::Lock { .. } | Instr::Premap
+    );
+    control.op == 0 && locks
+}
+
+/// Whether a vCPU's guest runs, or is in a TDCALL.
+fn is_in_guest(system: &System, vcpu: &Vcpu) -> bool {
+    let op = vcpu.control.op;
+    let leaf = system.code.ops[usize::from(op)].leaf;
+    op != 0
+        && (system.runs_guest(op) || system.code.leaves[usize::from(leaf.0)].is_tdcall)
+}
