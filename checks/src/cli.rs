@@ -134,7 +134,9 @@ pub(crate) struct QuestionArgs {
     #[arg(long, value_name = "MODEL", default_value = "tso")]
     pub(crate) memory: String,
     /// What must never happen: no-second-busy, no-vcpu-inside, flag-under-mmu-lock, flag-tested,
-    /// epoch-empty, tracked-remove, interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on.
+    /// epoch-empty, tracked-remove, interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on;
+    /// or what must happen in the end: zap-finishes, flag-comes-down, vcpu-enters, guest-runs,
+    /// no-starvation or nobody-waits.
     #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
     pub(crate) property: String,
 }

@@ -44,7 +44,10 @@ impl Packed {
     ) -> Result<Self, QuestionError> {
         let system = Arc::new(question.system(Reductions::ALL)?);
         let report = exact::search(&system, until, limits, watch);
-        let endless = wanted.iter().copied().filter(|property| property.is_liveness());
+        let endless = wanted
+            .iter()
+            .copied()
+            .filter(|property| property.is_liveness());
         let endless: Vec<Property> = endless.collect();
         let liveness =
             (!endless.is_empty()).then(|| liveness::search(&system, &endless, limits, watch));

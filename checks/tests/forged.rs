@@ -139,7 +139,7 @@ fn a_question_that_was_changed_is_refused() {
         (
             "/verdict/reason",
             json!("All is well."),
-            "do not end in a violation of no-second-busy",
+            "do not show a violation of no-second-busy",
         ),
     ] {
         assert_refused(&directory, &with(&text, pointer, value), phrase);

@@ -75,7 +75,7 @@ fn proofs_have_the_documented_fields_and_no_others() {
 fn traces_have_the_documented_fields_and_no_others() {
     let format = Format::read("seamcheck.trace.v1");
     let mut met = BTreeSet::new();
-    for run in ["M06/tso", "claim-init-vcpu/tso", "M20/sc"] {
+    for run in ["M06/tso", "claim-init-vcpu/tso", "M20/sc", "M33/sc"] {
         let (_, text) = recorded("json-trace", run);
         format.assert_fits(&serde_json::from_str(&text).expect("JSON"), &mut met);
     }

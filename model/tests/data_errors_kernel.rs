@@ -7,7 +7,7 @@ use common::profile;
 
 const DECISIONS: &str = "it is one of flag_raise, flag_clear, kick, kick_mode_read, vcpu_flag_test, \
                          vcpu_barrier, mode_outside, irq_disable, busy_predicate, on_busy, \
-                         track_kick, vp_enter_busy, exit_reason_on_flag";
+                         track_kick, exit_request, flag_return, vp_enter_busy, exit_reason_on_flag";
 const LOCKS: &str = "it is one of mmu_lock, kvm->lock, slots_lock, vcpu->mutex, invalidate_lock";
 
 #[test]

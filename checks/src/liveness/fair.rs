@@ -23,14 +23,21 @@ pub fn region(graph: &Graph, stays: &[bool], willing: bool) -> Option<Vec<u32>> 
             let taken = taken(graph, &component, willing);
             let owed = component.iter().map(|node| graph.owed[*node as usize]);
             if is_fair(owed, taken) {
-                if best.as_ref().is_none_or(|old| first(&component) < first(old)) {
+                if best
+                    .as_ref()
+                    .is_none_or(|old| first(&component) < first(old))
+                {
                     best = Some(component);
                 }
                 continue;
             }
             // Without the states in which somebody could who never does, what is left may be fair.
             let starved = |node: &u32| graph.owed[*node as usize] & STRONG & !taken != 0;
-            let left: Vec<u32> = component.iter().copied().filter(|node| !starved(node)).collect();
+            let left: Vec<u32> = component
+                .iter()
+                .copied()
+                .filter(|node| !starved(node))
+                .collect();
             if left.len() < component.len() {
                 waiting.push(left);
             }
@@ -81,4 +88,61 @@ fn components(graph: &Graph, nodes: &[u32], willing: bool) -> Vec<Vec<u32>> {
         .map(|nodes| nodes.into_iter().map(|node| part[node]).collect())
         .filter(|nodes: &Vec<u32>| nodes.len() > 1 || loops.contains(&nodes[0]))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::liveness::fairness::Actor;
+
+    const ZAPPER: u64 = Actor::Zapper.bit();
+    const VCPU: u64 = Actor::Vcpu(0).bit();
+    const LOCK: u64 = Actor::VcpuLock(0).bit();
+
+    fn found(nodes: &[(u64, &[(u32, u64)])], stays: &[bool]) -> Option<Vec<u32>> {
+        let mut region = region(&Graph::by_hand(nodes), stays, false)?;
+        region.sort_unstable();
+        Some(region)
+    }
+
+    #[test]
+    fn a_way_round_on_which_everybody_takes_a_turn_is_fair() {
+        let nodes: [(u64, &[(u32, u64)]); 2] = [
+            (ZAPPER | VCPU, &[(1, VCPU)]),
+            (ZAPPER | VCPU, &[(0, ZAPPER)]),
+        ];
+        assert_eq!(found(&nodes, &[true, true]), Some(vec![0, 1]));
+        // Not among the states that break the property.
+        assert_eq!(found(&nodes, &[true, false]), None);
+    }
+
+    #[test]
+    fn a_way_round_that_keeps_somebody_waiting_is_not() {
+        let both: [(u64, &[(u32, u64)]); 2] =
+            [(ZAPPER | VCPU, &[(1, VCPU)]), (ZAPPER | VCPU, &[(0, VCPU)])];
+        assert_eq!(found(&both, &[true, true]), None);
+        // The zapper can not go on in the second state, so that it is not kept waiting all along.
+        let one: [(u64, &[(u32, u64)]); 2] = [(ZAPPER | VCPU, &[(1, VCPU)]), (VCPU, &[(0, VCPU)])];
+        assert_eq!(found(&one, &[true, true]), Some(vec![0, 1]));
+    }
+
+    #[test]
+    fn who_is_served_in_order_is_not_passed_over_and_the_rest_is_looked_at_again() {
+        // 0 <-> 1 passes over whoever wants the lock in 1; 0 <-> 2 does not.
+        let nodes: [(u64, &[(u32, u64)]); 3] = [
+            (VCPU, &[(1, VCPU), (2, VCPU)]),
+            (VCPU | LOCK, &[(0, VCPU)]),
+            (VCPU, &[(0, VCPU)]),
+        ];
+        assert_eq!(found(&nodes, &[true, true, false]), None);
+        assert_eq!(found(&nodes, &[true; 3]), Some(vec![0, 2]));
+    }
+
+    #[test]
+    fn where_nobody_is_owed_a_turn_a_run_may_rest() {
+        let nodes: [(u64, &[(u32, u64)]); 2] = [(VCPU, &[(1, VCPU)]), (0, &[])];
+        assert_eq!(found(&nodes, &[true, true]), Some(vec![1]));
+        let stuck: [(u64, &[(u32, u64)]); 2] = [(VCPU, &[(1, VCPU)]), (VCPU, &[])];
+        assert_eq!(found(&stuck, &[true, true]), None);
+    }
 }

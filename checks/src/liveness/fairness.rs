@@ -202,7 +202,10 @@ mod tests {
                 Actor::Interrupt(_) | Actor::VcpuLock(_) | Actor::ThreadLock(_)
             )
         };
-        let strong = all.iter().filter(strong).fold(0, |set, actor| set | actor.bit());
+        let strong = all
+            .iter()
+            .filter(strong)
+            .fold(0, |set, actor| set | actor.bit());
         assert_eq!(STRONG, strong);
     }
 

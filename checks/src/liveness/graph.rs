@@ -71,6 +71,25 @@ impl Graph {
         Ok(graph)
     }
 
+    /// A graph for tests: for each state who is owed a turn in it and the transitions out of it.
+    #[cfg(test)]
+    pub(super) fn by_hand(nodes: &[(Actors, &[(u32, Actors)])]) -> Self {
+        let mut graph = Self::default();
+        for (owed, edges) in nodes {
+            graph.keys.push(Key::new());
+            graph.parents.push(0);
+            graph.owed.push(*owed);
+            graph.edges.extend(edges.iter().map(|(to, by)| Edge {
+                to: *to,
+                nth: 0,
+                is_reluctant: false,
+                by: *by,
+            }));
+            graph.ends.push(graph.edges.len() as u32);
+        }
+        graph
+    }
+
     fn expand(
         &mut self,
         system: &System,

@@ -141,7 +141,12 @@ impl Round<'_> {
 ///
 /// Found again from the states alone: neither the graph nor the search is asked.
 #[must_use]
-pub fn breaks(system: &System, property: Property, entry: &State, cycle: &[(State, Event)]) -> bool {
+pub fn breaks(
+    system: &System,
+    property: Property,
+    entry: &State,
+    cycle: &[(State, Event)],
+) -> bool {
     let states: Vec<State> = if cycle.is_empty() {
         vec![*entry]
     } else {
@@ -150,7 +155,9 @@ pub fn breaks(system: &System, property: Property, entry: &State, cycle: &[(Stat
     let taken = cycle.iter().fold(0, |set, (state, event)| {
         set | actor(system, state, event).bit()
     });
-    let owed = states.iter().map(|state| owed(system, state, able(system, state)));
+    let owed = states
+        .iter()
+        .map(|state| owed(system, state, able(system, state)));
     let reluctant = cycle.iter().any(|(_, event)| is_reluctant(system, event));
     let waits = watches(system, property).into_iter().any(|watch| {
         !(watch.willing && reluctant) && states.iter().all(|state| watch.waits(system, state))

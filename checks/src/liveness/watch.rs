@@ -109,6 +109,5 @@ pub fn wants_lock(system: &System, part: Part, control: Control) -> bool {
 fn is_in_guest(system: &System, vcpu: &Vcpu) -> bool {
     let op = vcpu.control.op;
     let leaf = system.code.ops[usize::from(op)].leaf;
-    op != 0
-        && (system.runs_guest(op) || system.code.leaves[usize::from(leaf.0)].is_tdcall)
+    op != 0 && (system.runs_guest(op) || system.code.leaves[usize::from(leaf.0)].is_tdcall)
 }

@@ -1,8 +1,8 @@
 //! The report for people.
 
 use super::{assumptions, conflicts, grouped, reductions, scope};
-use crate::prove::answer::Proof;
 use crate::packed::Packed;
+use crate::prove::answer::Proof;
 use crate::runner::Outcome;
 use crate::verdict::{Verdict, missing_witnesses};
 use anstyle::{AnsiColor, Style};

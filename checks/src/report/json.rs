@@ -259,9 +259,7 @@ fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
 fn because(outcome: &Outcome, property: Property, found: Verdict) -> Option<&'static str> {
     match (found, &outcome.packed) {
         (Verdict::Unknown(cut), _) => Some(cut.text()),
-        (Verdict::Vacuous, Some(packed))
-            if !packed.has_happened(property) =>
-        {
+        (Verdict::Vacuous, Some(packed)) if !packed.has_happened(property) => {
             Some("nothing that the property is about ever happened")
         }
         _ => None,

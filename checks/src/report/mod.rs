@@ -4,8 +4,8 @@ pub mod human;
 pub mod json;
 pub mod proof;
 
-use crate::question::Question;
 use crate::packed::Packed;
+use crate::question::Question;
 use crate::runner::Outcome;
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;

@@ -1,7 +1,7 @@
 //! A trace from a file is executed again, step by step, before anyone sees it.
 
-use super::{endless, render};
 use super::replay::{Single, single_stepping};
+use super::{endless, render};
 use crate::question::{Question, QuestionError, Source};
 use crate::scenario_text;
 use seamcheck_model::closed_enum::ClosedEnum;

@@ -259,10 +259,7 @@ fn way_to_sleep(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     asm.line(Instr::IrqEnable, "local_irq_enable()");
     asm.setting.irqs_off = false;
     srcu_read_lock(asm, decisions);
-    asm.line(
-        Instr::SleepOnFlag { woken },
-        "sleep on wait_for_sept_zap",
-    );
+    asm.line(Instr::SleepOnFlag { woken }, "sleep on wait_for_sept_zap");
     let to = asm.to(at.run_loop);
     asm.line(Instr::Jump { to }, "return 1");
 }

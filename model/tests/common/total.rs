@@ -32,7 +32,10 @@ pub(crate) fn is_total(system: &System, state: &State) -> Result<(), TestCaseErr
         let mut busy = Vec::new();
         system.witnesses(state, &event, |witness| busy.push(witness));
         let held = system.holders(state, event.agent, Resource::SeptTree, Mode::Exclusive);
-        if !fits || properties(broken).any(Property::is_liveness) || held.len() > 1 + vcpus + threads {
+        if !fits
+            || properties(broken).any(Property::is_liveness)
+            || held.len() > 1 + vcpus + threads
+        {
             wrong = Some((event, next, busy));
         }
     });

@@ -23,14 +23,18 @@ pub(super) fn draw(headers: &[Line], rows: &[Row]) -> Vec<String> {
     }
     let widths = choose_widths(headers, rows);
     let mut drawn = titles(headers, &widths);
-    for Row { column, line } in rows {
-        let margin = " ".repeat(start(&widths, *column));
-        drawn.extend(
-            line.wrap(widths[*column])
-                .rows
-                .iter()
-                .map(|text| format!("{margin}{text}")),
-        );
+    for row in rows {
+        match row {
+            Row::In(column, line) => {
+                let margin = " ".repeat(start(&widths, *column));
+                let wrapped = line.wrap(widths[*column]).rows;
+                drawn.extend(wrapped.iter().map(|text| format!("{margin}{text}")));
+            }
+            Row::Across(text) => drawn.extend([String::new(), (*text).to_owned(), String::new()]),
+        }
+    }
+    if drawn.last().is_some_and(String::is_empty) {
+        drawn.pop();
     }
     drawn
 }
@@ -68,9 +72,12 @@ fn choose_widths(headers: &[Line], rows: &[Row]) -> Vec<usize> {
     let total = WIDTH - GAP * (count - 1);
     let costs: Vec<Vec<usize>> = (0..count)
         .map(|column| {
-            let in_column = rows.iter().filter(|row| row.column == column).take(SAMPLE);
+            let in_column = rows.iter().filter_map(|row| match row {
+                Row::In(at, line) if *at == column => Some(line),
+                _ => None,
+            });
             let lines: Vec<&Line> = std::iter::once(&headers[column])
-                .chain(in_column.map(|row| &row.line))
+                .chain(in_column.take(SAMPLE))
                 .collect();
             (0..=total)
                 .map(|width| {

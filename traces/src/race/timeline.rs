@@ -7,14 +7,19 @@ use crate::schema::{CallEdge, Step, Trace};
 /// After so many steps of others, a reader no longer sees which function a column is in.
 const FORGOTTEN_AFTER: usize = 8;
 
-/// One line of one column.
+/// One line of the drawing.
 #[derive(Debug)]
-pub(super) struct Row {
-    /// The column, counted from 0.
-    pub(super) column: usize,
-    /// What stands there.
-    pub(super) line: Line,
+pub(super) enum Row {
+    /// A line of one column, counted from 0.
+    In(usize, Line),
+    /// A line across all columns.
+    Across(&'static str),
 }
+
+/// Above the steps that repeat, below them, and where there are none.
+const LOOP: &str = "-- from here on again and again, for ever: --";
+const BACK: &str = "-- and back to the line above --";
+const REST: &str = "-- nobody has to do anything more --";
 
 /// Where a column was left when another took over.
 #[derive(Clone, Copy)]
@@ -25,9 +30,27 @@ struct Left<'a> {
 
 /// Every drawn step in execution order, function names above the steps taken in them.
 pub(super) fn rows(trace: &Trace, cast: &Cast) -> Vec<Row> {
+    let split = trace
+        .loop_starts_at
+        .map_or(trace.steps.len(), |start| start - 1);
+    let (stem, cycle) = trace.steps.split_at(split.min(trace.steps.len()));
+    let mut rows = of_steps(stem, trace.agents.len(), cast);
+    match trace.loop_starts_at {
+        None => {}
+        Some(_) if cycle.is_empty() => rows.push(Row::Across(REST)),
+        Some(_) => {
+            rows.push(Row::Across(LOOP));
+            rows.extend(of_steps(cycle, trace.agents.len(), cast));
+            rows.push(Row::Across(BACK));
+        }
+    }
+    rows
+}
+
+fn of_steps(steps: &[Step], agents: usize, cast: &Cast) -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut left: Vec<Option<Left>> = vec![None; trace.agents.len()];
-    let short = in_short(&trace.steps);
+    let mut left: Vec<Option<Left>> = vec![None; agents];
+    let short = in_short(steps);
     let drawn = short
         .iter()
         .filter_map(|step| Some((cast.column(&step.agent)?, step)));
@@ -39,7 +62,7 @@ pub(super) fn rows(trace: &Trace, cast: &Cast) -> Vec<Row> {
         rows.extend(
             lines(step, known)
                 .into_iter()
-                .map(|line| Row { column, line }),
+                .map(|line| Row::In(column, line)),
         );
     }
     rows

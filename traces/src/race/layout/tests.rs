@@ -1,10 +1,7 @@
 use super::*;
 
 fn rows(texts: &[(usize, &str)]) -> Vec<Row> {
-    let row = |&(column, text): &(usize, &str)| Row {
-        column,
-        line: Line::new(0, text),
-    };
+    let row = |&(column, text): &(usize, &str)| Row::In(column, Line::new(0, text));
     texts.iter().map(row).collect()
 }
 

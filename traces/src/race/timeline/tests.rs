@@ -3,12 +3,40 @@ use crate::fixtures::Script;
 
 /// The rows in words: column, then text.
 fn told(script: Script) -> Vec<String> {
-    let trace = script.finish("");
-    let rows = rows(&trace, &Cast::of(&trace));
-    let text = |row: &Row| row.line.wrap(200).rows.join(" / ");
-    rows.iter()
-        .map(|row| format!("{}|{}", row.column, text(row)))
-        .collect()
+    told_of(&script.finish(""))
+}
+
+fn told_of(trace: &Trace) -> Vec<String> {
+    let rows = rows(trace, &Cast::of(trace));
+    let text = |row: &Row| match row {
+        Row::In(column, line) => format!("{column}|{}", line.wrap(200).rows.join(" / ")),
+        Row::Across(text) => (*text).to_owned(),
+    };
+    rows.iter().map(text).collect()
+}
+
+#[test]
+fn stem_and_loop_are_told_apart_and_the_loop_names_its_functions_again() {
+    let mut script = Script::new(&["zapper"]);
+    script.under("zapper", "tdx_track").step("one").step("two");
+    let mut trace = script.finish("");
+    trace.loop_starts_at = Some(2);
+    assert_eq!(
+        told_of(&trace),
+        [
+            "0|tdx_track()",
+            "0|  one",
+            LOOP,
+            "0|tdx_track()",
+            "0|  two",
+            BACK
+        ]
+    );
+    trace.loop_starts_at = Some(3);
+    assert_eq!(
+        told_of(&trace),
+        ["0|tdx_track()", "0|  one", "0|  two", REST]
+    );
 }
 
 /// The zapper leaves a function, the other agent takes some steps, the zapper comes back.
