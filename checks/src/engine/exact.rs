@@ -1,11 +1,21 @@
 //! The exact engine: breadth first, whole states as keys, one thread, the same counts every time.
+//!
+//! [`moves`] works out what an agent can do once for each situation it can be in, so that the
+//! search itself mostly looks up and compares; [`interned`] numbers singletons and vCPUs.
+
+mod interned;
+mod moves;
 
 use super::{Clock, Cut, Limits, Report, Violation, Watch};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use interned::{SharedId, VcpuId};
+use moves::{By, MoveTable};
 use rustc_hash::FxHasher;
 use seamcheck_model::property::{Property, Witness, properties};
-use seamcheck_model::system::{Event, State, System, pack};
+use seamcheck_model::scenario::MAX_VCPUS;
+use seamcheck_model::system::state::Vcpu;
+use seamcheck_model::system::{Agent, Event, State, System, pack};
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering;
@@ -24,35 +34,37 @@ pub enum Until {
 /// Searches `system`.
 #[must_use]
 pub fn search(system: &System, until: Until, limits: Limits, watch: &Watch) -> Report {
-    let words = pack::words(system.scenario.vcpus, system.threads.len());
-    match words {
-        1 => Search::<1>::new(system).run(until, limits, watch),
-        2 => Search::<2>::new(system).run(until, limits, watch),
-        3 => Search::<3>::new(system).run(until, limits, watch),
-        4 => Search::<4>::new(system).run(until, limits, watch),
-        5 => Search::<5>::new(system).run(until, limits, watch),
-        6 => Search::<6>::new(system).run(until, limits, watch),
-        _ => Search::<{ pack::MAX_WORDS }>::new(system).run(until, limits, watch),
+    match system.scenario.vcpus {
+        0 => Search::<1>::new(system).run(until, limits, watch),
+        1 => Search::<2>::new(system).run(until, limits, watch),
+        2 => Search::<3>::new(system).run(until, limits, watch),
+        3 => Search::<4>::new(system).run(until, limits, watch),
+        4 => Search::<5>::new(system).run(until, limits, watch),
+        _ => Search::<{ 1 + MAX_VCPUS }>::new(system).run(until, limits, watch),
     }
 }
+
+/// A state: the number of its singletons, then those of its vCPUs.
+type Key<const W: usize> = [u32; W];
 
 /// Keys in order of discovery, found again through a table of their indices.
 struct Search<'a, const W: usize> {
     system: &'a System,
-    keys: Vec<[u64; W]>,
+    moves: MoveTable<'a>,
+    keys: Vec<Key<W>>,
     parents: Vec<u32>,
     table: HashTable<u32>,
-    transitions: u64,
-    fired: Vec<u64>,
     witnesses: BTreeSet<Witness>,
     violations: Vec<(Property, u32, Event)>,
     broken: u16,
     overflowed: bool,
+    /// The step that the search is to stop at has been taken.
+    fired: bool,
 }
 
 const PROGRESS_EVERY: usize = 1 << 12;
 
-fn hash<const W: usize>(key: &[u64; W]) -> u64 {
+fn hash<const W: usize>(key: &Key<W>) -> u64 {
     let mut hasher = FxHasher::default();
     key.hash(&mut hasher);
     hasher.finish()
@@ -62,38 +74,70 @@ impl<'a, const W: usize> Search<'a, W> {
     fn new(system: &'a System) -> Self {
         Self {
             system,
+            moves: MoveTable::new(system),
             keys: Vec::new(),
             parents: Vec::new(),
             table: HashTable::new(),
-            transitions: 0,
-            fired: vec![0; system.labels.len()],
             witnesses: BTreeSet::new(),
             violations: Vec::new(),
             broken: 0,
             overflowed: false,
+            fired: false,
         }
     }
 
-    fn key(&self, state: &State) -> [u64; W] {
+    fn vcpus(&self) -> usize {
+        self.system.scenario.vcpus
+    }
+
+    fn first(&mut self) -> Key<W> {
+        let initial = self.system.initial();
         let mut key = [0; W];
-        let scenario = &self.system.scenario;
-        let sort = self.system.reductions.sort_vcpus;
-        pack::pack(
-            state,
-            scenario.vcpus,
-            self.system.threads.len(),
-            sort,
-            &mut key,
-        );
+        key[0] = self.moves.singletons.number(self.system, &initial.shared);
+        for (id, vcpu) in key[1..]
+            .iter_mut()
+            .zip(&initial.vcpus[..self.system.scenario.vcpus])
+        {
+            *id = self.moves.number(vcpu);
+        }
+        self.sort(&mut key);
         key
     }
 
-    fn unpack(&self, key: &[u64; W]) -> State {
-        pack::unpack(key, self.system.scenario.vcpus, self.system.threads.len())
+    /// R5: vCPUs by their packed words.
+    fn sort(&self, key: &mut Key<W>) {
+        if self.system.reductions.sort_vcpus {
+            let vcpus = &mut key[1..=self.system.scenario.vcpus];
+            vcpus.sort_unstable_by_key(|id| self.moves.vcpus.word(*id));
+        }
+    }
+
+    fn state(&self, key: &Key<W>) -> State {
+        State {
+            shared: self.moves.singletons.get(key[0]),
+            vcpus: self.vcpus_of(key),
+        }
+    }
+
+    fn vcpus_of(&self, key: &Key<W>) -> [Vcpu; MAX_VCPUS] {
+        let mut vcpus = [Vcpu::default(); MAX_VCPUS];
+        for (vcpu, id) in vcpus.iter_mut().zip(&key[1..=self.vcpus()]) {
+            *vcpu = self.moves.vcpus.get(*id);
+        }
+        vcpus
+    }
+
+    /// The packed state, as violations name it.
+    fn words(&self, key: &Key<W>) -> Vec<u64> {
+        let (vcpus, threads) = (self.vcpus(), self.system.threads.len());
+        let mut words = vec![0; pack::words(vcpus, threads)];
+        let sort = self.system.reductions.sort_vcpus;
+        pack::pack(&self.state(key), vcpus, threads, sort, &mut words);
+        words
     }
 
     /// Adds a state; true when it is new.
-    fn insert(&mut self, key: [u64; W], parent: u32) -> bool {
+    fn insert(&mut self, key: Key<W>, parent: u32) -> bool {
         let keys = &self.keys;
         let entry = self.table.entry(
             hash(&key),
@@ -111,14 +155,14 @@ impl<'a, const W: usize> Search<'a, W> {
 
     fn run(mut self, until: Until, limits: Limits, watch: &Watch) -> Report {
         let clock = Clock::start();
-        let start = self.key(&self.system.initial());
+        let start = self.first();
         self.insert(start, 0);
         let (mut next, mut layer_end, mut depth, mut cut) = (0, 1, 0, None);
         while next < self.keys.len() {
             if next == layer_end {
                 (depth, layer_end) = (depth + 1, self.keys.len());
             }
-            self.expand(next as u32);
+            self.expand(next as u32, until);
             next += 1;
             if self.is_done(until) {
                 break;
@@ -144,7 +188,7 @@ impl<'a, const W: usize> Search<'a, W> {
         }
         Report {
             states: self.keys.len() as u64,
-            transitions: self.transitions,
+            transitions: self.moves.transitions(),
             depth,
             complete: expanded_all && cut.is_none(),
             cut,
@@ -155,49 +199,119 @@ impl<'a, const W: usize> Search<'a, W> {
                 .collect(),
             elapsed: clock.elapsed(),
             bytes: self.bytes(),
-            key_bytes: size_of::<[u64; W]>(),
-            fired: self.fired,
+            key_bytes: size_of::<Key<W>>(),
+            fired: self.moves.fired(),
             witnesses: self.witnesses.into_iter().collect(),
         }
     }
 
-    fn expand(&mut self, index: u32) {
-        let system = self.system;
-        let before = self.unpack(&self.keys[index as usize]);
-        let overflow = system.successors(&before, |event, after| {
-            self.transitions += 1;
-            self.observe(index, &before, &event, &after);
-            let key = self.key(&after);
-            self.insert(key, index);
-        });
-        self.overflowed |= overflow.0;
+    /// Every agent's moves, in the order of [`System::successors`].
+    fn expand(&mut self, index: u32, until: Until) {
+        let key = self.keys[index as usize];
+        let vcpus = self.vcpus();
+        for vcpu in 0..vcpus {
+            let by = By::Vcpu(key[1 + vcpu]);
+            self.agent(index, &key, by, Agent::Vcpu(vcpu as u8), Some(vcpu), until);
+        }
+        self.agent(index, &key, By::Zapper, Agent::Zapper, None, until);
+        for thread in 0..self.system.threads.len() as u8 {
+            let agent = Agent::Thread(thread);
+            self.agent(index, &key, By::Thread(thread), agent, None, until);
+        }
+        if self.moves.singletons.wants_target(key[0]) {
+            for vcpu in 0..vcpus {
+                let by = By::Kick(key[1 + vcpu]);
+                self.agent(index, &key, by, Agent::Zapper, Some(vcpu), until);
+            }
+        }
     }
 
-    fn observe(&mut self, index: u32, before: &State, event: &Event, after: &State) {
-        let observations = &self.system.observations;
-        let mut witnessed = false;
-        for step in event.trail.iter() {
-            let step = usize::from(step.0);
-            self.fired[step] += 1;
-            witnessed |= observations.shows[step].is_some() || observations.busy[step].is_some();
+    /// The moves of one agent; `about` is the vCPU they are about.
+    fn agent(
+        &mut self,
+        index: u32,
+        key: &Key<W>,
+        by: By,
+        agent: Agent,
+        about: Option<usize>,
+        until: Until,
+    ) {
+        let ids = &key[1..=self.system.scenario.vcpus];
+        let except = about.unwrap_or(usize::MAX);
+        let (moves, overflows) = self.moves.of(key[0], by, ids, except);
+        self.overflowed |= overflows;
+        for number in moves {
+            let known = self.moves.known(number);
+            self.moves.take(number);
+            let after = self.after(
+                key,
+                known.shared,
+                known.own,
+                about,
+                known.is_broadcast.then_some(number),
+            );
+            let is_new = self.insert(after, index);
+            let mut broken = known.broken;
+            if is_new {
+                let (shared, vcpus) = (self.moves.singletons.get(after[0]), self.vcpus_of(&after));
+                broken |= self.system.broken_by_view(&shared, &vcpus[..self.vcpus()]);
+            }
+            let target = about
+                .filter(|_| agent == Agent::Zapper)
+                .map(|vcpu| vcpu as u8);
+            if broken & !self.broken != 0 {
+                let event = self.moves.event(number, agent, target);
+                for property in properties(broken & !self.broken) {
+                    self.violations.push((property, index, event.clone()));
+                }
+                self.broken |= broken;
+            }
+            if known.is_busy || self.moves.is_first(number) {
+                self.witness(key, number, agent, target);
+                if let Until::Fires(step) = until {
+                    let mut trail = self.moves.trail(number).iter();
+                    self.fired |= trail.any(|taken| taken.0 == step);
+                }
+            }
         }
-        if witnessed {
-            self.system.witnesses(before, event, |witness| {
-                self.witnesses.insert(witness);
-            });
+    }
+
+    /// The state behind a move.
+    fn after(
+        &mut self,
+        key: &Key<W>,
+        shared: SharedId,
+        own: Option<VcpuId>,
+        about: Option<usize>,
+        broadcast: Option<u32>,
+    ) -> Key<W> {
+        let mut after = *key;
+        after[0] = shared;
+        if let Some(number) = broadcast {
+            for id in &mut after[1..=self.system.scenario.vcpus] {
+                *id = self.moves.bystander(number, *id);
+            }
         }
-        let broken = self.system.broken(before, event, after) & !self.broken;
-        for property in properties(broken) {
-            self.violations.push((property, index, event.clone()));
+        if let (Some(about), Some(own)) = (about, own) {
+            after[1 + about] = own;
         }
-        self.broken |= broken;
+        self.sort(&mut after);
+        after
+    }
+
+    fn witness(&mut self, key: &Key<W>, number: u32, agent: Agent, target: Option<u8>) {
+        let event = self.moves.event(number, agent, target);
+        let before = self.state(key);
+        self.system.witnesses(&before, &event, |witness| {
+            self.witnesses.insert(witness);
+        });
     }
 
     fn is_done(&self, until: Until) -> bool {
         match until {
             Until::Everything => false,
             Until::Violates(property) => self.broken & property.bit() != 0,
-            Until::Fires(step) => self.fired[usize::from(step)] > 0,
+            Until::Fires(_) => self.fired,
         }
     }
 
@@ -215,17 +329,17 @@ impl<'a, const W: usize> Search<'a, W> {
 
     /// What the tables take, including room they have grown for.
     fn bytes(&self) -> u64 {
-        let keys = self.keys.capacity() * size_of::<[u64; W]>()
-            + self.parents.capacity() * size_of::<u32>();
-        (keys + self.table.allocation_size()) as u64
+        let keys =
+            self.keys.capacity() * size_of::<Key<W>>() + self.parents.capacity() * size_of::<u32>();
+        (keys + self.table.allocation_size() + self.moves.bytes()) as u64
     }
 
     fn violation(&self, (property, index, event): &(Property, u32, Event)) -> Violation {
-        let mut path = vec![self.keys[*index as usize].to_vec()];
+        let mut path = vec![self.words(&self.keys[*index as usize])];
         let mut index = *index;
         while index != 0 {
             index = self.parents[index as usize];
-            path.push(self.keys[index as usize].to_vec());
+            path.push(self.words(&self.keys[index as usize]));
         }
         path.reverse();
         Violation {
