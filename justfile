@@ -19,7 +19,12 @@ lint:
 
 # Time the searches: states per second, the exact engine beside stateright.
 bench:
-    cargo bench -p seamcheck
+    cargo bench -p seamcheck --bench search
+
+# The exact engine beside SPIN, in one run (needs SPIN and a C compiler).
+peers:
+    cargo bench -p seamcheck --bench peers
+    cargo test --release -p seamcheck --test peers -- --include-ignored
 
 # Accept changed snapshots of human-visible output (look at each with `git diff`).
 snapshots:
