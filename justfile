@@ -26,6 +26,10 @@ peers:
     cargo bench -p seamcheck --bench peers
     cargo test --release -p seamcheck --test peers -- --include-ignored
 
+# What one more vCPU costs each engine: the table of docs/growth.md.
+growth:
+    cargo bench -p seamcheck --bench growth
+
 # Accept changed snapshots of human-visible output (look at each with `git diff`).
 snapshots:
     INSTA_UPDATE=always cargo test

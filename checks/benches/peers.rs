@@ -22,13 +22,18 @@ fn main() {
         return;
     }
     println!("The scenario of checks/peers/removal.pml: kernel 6.16, module 1.5.05, one page,");
-    println!("sequential consistency, no ATTR, no 0-step. One core each; at most {MEGABYTES} MiB, {SECONDS} s.");
+    println!(
+        "sequential consistency, no ATTR, no 0-step. One core each; at most {MEGABYTES} MiB, {SECONDS} s."
+    );
     println!("\nsame states, no reduction");
     head();
     for vcpus in [1, 2] {
         let ours = search(vcpus, Reductions::NONE);
         row(vcpus, "seamcheck", Some(ours), None);
-        for (name, mode) in [("SPIN", Mode::SameStates), ("SPIN, collapsed", Mode::Collapsed)] {
+        for (name, mode) in [
+            ("SPIN", Mode::SameStates),
+            ("SPIN, collapsed", Mode::Collapsed),
+        ] {
             let theirs = twin(vcpus, mode);
             row(vcpus, name, theirs, Some(ours));
         }
@@ -40,7 +45,9 @@ fn main() {
         row(vcpus, "seamcheck", Some(ours), None);
         row(vcpus, "SPIN", twin(vcpus, Mode::Reduced), Some(ours));
     }
-    println!("\nfactor: how many times longer than seamcheck, and how many times the bytes a state");
+    println!(
+        "\nfactor: how many times longer than seamcheck, and how many times the bytes a state"
+    );
 }
 
 /// One search, whoever made it.

@@ -1,5 +1,8 @@
 //! Runs SPIN on the twin of the packed model (`removal.pml`); shared by `just peers` and the tests.
 
+// Each user needs its own part of this.
+#![allow(dead_code)]
+
 use std::path::Path;
 use std::process::Command;
 

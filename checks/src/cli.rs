@@ -68,6 +68,10 @@ pub(crate) struct LimitArgs {
     /// Give up a search after this many seconds. Default: 600.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,
+    /// Search on this many threads; counts and traces are the same on any number. Default: one for
+    /// each core, shared by the runs of a suite.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) threads: Option<u16>,
 }
 
 #[derive(Debug, Args)]

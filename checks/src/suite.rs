@@ -1,4 +1,4 @@
-//! The suite: `suite/default.toml`, the one place where expectations live.
+//! The suite: `suite/*.toml`, the one place where expectations live.
 
 use crate::question::{Question, QuestionError, Source};
 use crate::scenario_text;
@@ -9,8 +9,8 @@ use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
 
-/// The suite that comes with the program.
-pub const DEFAULT: &str = include_str!("../suite/default.toml");
+/// The suite that comes with the program, file by file: name and text.
+pub const FILES: &[(&str, &str)] = &[("suite/default.toml", include_str!("../suite/default.toml"))];
 
 /// Which formulation of the claim a run searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +65,32 @@ impl Run {
     }
 }
 
-/// Reads a suite.
+/// The suite that comes with the program, in the order of its files.
+///
+/// # Errors
+/// As [`parse`], and when two files have a check of the same name.
+pub fn built_in() -> Result<Vec<Run>, DataError> {
+    let mut runs = Vec::new();
+    for (file, text) in FILES {
+        parse_into(&mut runs, file, text)?;
+    }
+    Ok(runs)
+}
+
+/// Reads a suite from one file.
 ///
 /// # Errors
 /// At the first thing that is not understood, with its place and a remedy.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Run>, DataError> {
+    let mut runs = Vec::new();
+    parse_into(&mut runs, file, text)?;
+    Ok(runs)
+}
+
+fn parse_into(runs: &mut Vec<Run>, file: &str, text: &str) -> Result<(), DataError> {
     let parsed = Reader::parse(file, text)?;
     let root = Reader::root(file, text, &parsed);
     root.only(&["check"])?;
-    let mut runs: Vec<Run> = Vec::new();
     for row in root.tables("check")? {
         let more = parse_check(row)?;
         if runs
@@ -84,7 +101,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Run>, DataError> {
         }
         runs.extend(more);
     }
-    Ok(runs)
+    Ok(())
 }
 
 const KEYS: [&str; 12] = [

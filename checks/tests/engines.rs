@@ -68,6 +68,41 @@ fn two_searches_give_the_same_report() {
 }
 
 #[test]
+fn any_number_of_threads_comes_to_the_same_report() {
+    let some = [
+        "6.16-1.5.05-2vcpu/sc",
+        "M06/tso",
+        "M20/sc",
+        "epoch-empty-broken/tso",
+    ];
+    for name in some {
+        let run = run(name);
+        let system = system(&run);
+        let mut untils = vec![Until::Everything];
+        let first = search(&system)
+            .violations
+            .first()
+            .map(|found| found.property);
+        untils.extend(first.map(Until::Violates));
+        for until in untils {
+            let with = |threads| {
+                let limits = Limits {
+                    threads,
+                    ..Limits::default()
+                };
+                let report = exact::search(&system, until, limits, &Watch::default());
+                // Each thread has room of its own.
+                text(Report { bytes: 0, ..report })
+            };
+            let one = with(1);
+            for threads in [2, 3, 8] {
+                assert!(with(threads) == one, "{name} on {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_search_that_stops_at_a_violation_finds_the_same_one() {
     for run in small() {
         let system = system(&run);

@@ -205,7 +205,14 @@ fn without_times(mut value: Value) -> Value {
     for part in ["search", "stateright", "proof"] {
         let part = value[part].as_object_mut().expect("an object");
         part.retain(|key, _| {
-            !["seconds", "states_per_second", "recheck_seconds"].contains(&key.as_str())
+            // Times, and what depends on the number of threads.
+            let machine = [
+                "seconds",
+                "states_per_second",
+                "recheck_seconds",
+                "bytes_per_state",
+            ];
+            !machine.contains(&key.as_str())
         });
     }
     value

@@ -109,6 +109,10 @@ const fn cut_short(cut: Cut) -> Exit {
     }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn limits(args: LimitArgs) -> Limits {
     let default = Limits::default();
     Limits {
@@ -117,10 +121,10 @@ fn limits(args: LimitArgs) -> Limits {
             .max_memory
             .map_or(default.memory, |mebibytes| mebibytes << 20),
         time: args.timeout.map_or(default.time, Duration::from_secs),
+        threads: args.threads.map_or_else(cores, usize::from),
     }
 }
 
 fn suite() -> Result<Vec<crate::suite::Run>, Failure> {
-    crate::suite::parse("suite/default.toml", crate::suite::DEFAULT)
-        .map_err(|error| Failure::Internal(error.to_string()))
+    crate::suite::built_in().map_err(|error| Failure::Internal(error.to_string()))
 }

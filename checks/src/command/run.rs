@@ -18,7 +18,12 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
     let runs = select(suite()?, &args.names)?;
     let (planned, start) = (runs.len(), Instant::now());
     let progress = progress(planned, watch);
-    let outcomes = run_all(runs, limits(args.limits), watch, |outcome| {
+    let mut limits = limits(args.limits);
+    if planned > 1 && args.limits.threads.is_none() {
+        // Two runs at a time leave nothing to a second thread.
+        limits.threads = 1;
+    }
+    let outcomes = run_all(runs, limits, watch, |outcome| {
         progress.inc(1);
         progress.set_message(outcome.run.name.clone());
     });

@@ -17,6 +17,8 @@ pub struct Limits {
     pub memory: u64,
     /// At most this long.
     pub time: Duration,
+    /// On this many threads.
+    pub threads: usize,
 }
 
 impl Default for Limits {
@@ -25,6 +27,7 @@ impl Default for Limits {
             states: u64::from(u32::MAX - 1),
             memory: 4 << 30,
             time: Duration::from_secs(600),
+            threads: 1,
         }
     }
 }

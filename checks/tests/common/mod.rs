@@ -71,7 +71,7 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 
 /// Everything in the suite.
 pub(crate) fn runs() -> Vec<Run> {
-    suite::parse("suite/default.toml", suite::DEFAULT).expect("the suite is well-formed")
+    suite::built_in().expect("the suite is well-formed")
 }
 
 /// The run called `name`.

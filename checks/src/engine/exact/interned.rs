@@ -72,6 +72,11 @@ impl Vcpus {
         })
     }
 
+    /// The number of a vCPU that was met before.
+    pub(super) fn find(&self, vcpu: &Vcpu) -> Option<VcpuId> {
+        self.ids.get(&pack::pack_vcpu(vcpu)).copied()
+    }
+
     /// A question that was not asked before.
     pub(super) fn ask(&mut self, system: &System, question: Predicate, bit: Answers) {
         for (vcpu, answers) in self.all.iter().zip(&mut self.answers) {

@@ -5,6 +5,7 @@
 //! of these and looked up from then on: a search meets a few thousand combinations in millions of
 //! states. Singletons and vCPUs are numbered, and a state is kept as their numbers.
 
+use super::Key;
 use super::interned::{SharedId, Singletons, VcpuId, Vcpus};
 use rustc_hash::FxHashMap;
 use seamcheck_model::scenario::MAX_VCPUS;
@@ -12,11 +13,13 @@ use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::{AllBut, Asked, Predicate, Recording};
 
 use seamcheck_model::system::state::Vcpu;
-use seamcheck_model::system::{Agent, Event, System, Trail};
+use seamcheck_model::system::{Agent, Event, System};
 use std::cell::RefCell;
+use std::collections::hash_map::Entry;
+use std::num::NonZeroU32;
 
 /// Answers to the questions asked so far, one bit each.
-pub(super) type Answers = u128;
+pub(super) type Answers = u64;
 
 /// The most questions that can be told apart; the answers to others are not kept.
 const MAX_QUESTIONS: usize = Answers::BITS as usize;
@@ -44,13 +47,31 @@ pub(super) struct Known {
     pub(super) is_broadcast: bool,
 }
 
+/// The moves of an agent in a situation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moves {
+    first: u32,
+    end: u32,
+    /// One is missing, because a store found no room.
+    pub(super) overflows: bool,
+    /// One changes other vCPUs too.
+    broadcasts: bool,
+}
+
+impl Moves {
+    pub(super) fn numbers(self) -> std::ops::Range<u32> {
+        self.first..self.end
+    }
+}
+
 /// The moves of one agent that go with some answers.
 #[derive(Debug)]
 struct Case {
     asked: Answers,
     answers: Answers,
-    moves: std::ops::Range<u32>,
-    overflows: bool,
+    moves: Moves,
+    /// Where in [`MoveTable::more`] the agent's next case is.
+    next: Option<NonZeroU32>,
 }
 
 /// Every move met so far.
@@ -59,12 +80,25 @@ pub(super) struct MoveTable<'a> {
     pub(super) singletons: Singletons,
     pub(super) vcpus: Vcpus,
     questions: Vec<Predicate>,
-    /// Where the cases of an agent are.
-    agents: FxHashMap<(SharedId, By), Vec<Case>>,
+    /// Each agent's first case, which is often the only one.
+    agents: FxHashMap<u64, Case>,
+    /// Further cases, counted from 1.
+    more: Vec<Case>,
     known: Vec<Known>,
     whole: Vec<Move>,
     /// How often each was taken.
     taken: Vec<u64>,
+}
+
+/// An agent beside some singletons, as one word.
+const fn agent_key(shared: SharedId, by: By) -> u64 {
+    let (kind, own) = match by {
+        By::Zapper => (0, 0),
+        By::Vcpu(id) => (1, id),
+        By::Kick(id) => (2, id),
+        By::Thread(index) => (3, index as u32),
+    };
+    (shared as u64) << 34 | kind << 32 | own as u64
 }
 
 impl<'a> MoveTable<'a> {
@@ -75,39 +109,46 @@ impl<'a> MoveTable<'a> {
             vcpus: Vcpus::default(),
             questions: Vec::new(),
             agents: FxHashMap::default(),
+            more: Vec::new(),
             known: Vec::new(),
             whole: Vec::new(),
             taken: Vec::new(),
         }
     }
 
-    /// The moves of `by` where the vCPUs but the one at `except` are `ids`, as numbers for
-    /// [`Self::known`]; and whether one is missing because a store found no room.
-    pub(super) fn of(
-        &mut self,
+    /// The moves of `by` where the vCPUs are `ids`, but for the one at `except`; `None` while they
+    /// are not worked out.
+    pub(super) fn find(
+        &self,
         shared: SharedId,
         by: By,
         ids: &[VcpuId],
         except: usize,
-    ) -> (std::ops::Range<u32>, bool) {
-        let others = ids.iter().enumerate().filter(|(index, _)| *index != except);
-        let answers = others.fold(0, |set, (_, id)| set | self.vcpus.answers(*id));
-        if let Some(cases) = self.agents.get(&(shared, by)) {
-            let fits = |case: &&Case| answers & case.asked == case.answers;
-            if let Some(case) = cases.iter().find(fits) {
-                return (case.moves.clone(), case.overflows);
+    ) -> Option<Moves> {
+        let mut case = self.agents.get(&agent_key(shared, by))?;
+        let mut answers = 0;
+        for (index, id) in ids.iter().enumerate() {
+            if index != except {
+                answers |= self.vcpus.answers(*id);
             }
         }
-        self.work_out(shared, by, ids, except)
+        while answers & case.asked != case.answers {
+            case = &self.more[case.next?.get() as usize - 1];
+        }
+        Some(case.moves)
     }
 
-    fn work_out(
+    /// The same, worked out if need be.
+    pub(super) fn work_out(
         &mut self,
         shared: SharedId,
         by: By,
         ids: &[VcpuId],
         except: usize,
-    ) -> (std::ops::Range<u32>, bool) {
+    ) -> Moves {
+        if let Some(known) = self.find(shared, by, ids, except) {
+            return known;
+        }
         let mut vcpus = [Vcpu::default(); MAX_VCPUS];
         for (vcpu, id) in vcpus.iter_mut().zip(ids) {
             *vcpu = self.vcpus.get(*id);
@@ -134,19 +175,39 @@ impl<'a> MoveTable<'a> {
             let known = self.learn(&before, &done);
             self.known.push(known);
             self.whole.push(done);
-            self.taken.push(0);
         }
-        let moves = first..self.known.len() as u32;
+        let moves = Moves {
+            first,
+            end: self.known.len() as u32,
+            overflows: overflow.0,
+            broadcasts: self.known[first as usize..]
+                .iter()
+                .any(|known| known.is_broadcast),
+        };
         if let Some((asked, answers)) = self.questions_of(&log.into_inner()) {
-            let case = Case {
-                asked,
-                answers,
-                moves: moves.clone(),
-                overflows: overflow.0,
-            };
-            self.agents.entry((shared, by)).or_default().push(case);
+            self.keep(agent_key(shared, by), asked, answers, moves);
         }
-        (moves, overflow.0)
+        moves
+    }
+
+    /// Adds a case in front of the agent's others.
+    fn keep(&mut self, agent: u64, asked: Answers, answers: Answers, moves: Moves) {
+        let case = |next| Case {
+            asked,
+            answers,
+            moves,
+            next,
+        };
+        match self.agents.entry(agent) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(case(None));
+            }
+            Entry::Occupied(mut first) => {
+                let next = NonZeroU32::new(self.more.len() as u32 + 1);
+                let before = std::mem::replace(first.get_mut(), case(next));
+                self.more.push(before);
+            }
+        }
     }
 
     fn learn(&mut self, before: &seamcheck_model::system::state::Shared, done: &Move) -> Known {
@@ -199,25 +260,77 @@ impl<'a> MoveTable<'a> {
         self.known[index as usize]
     }
 
-    /// Counts that a move was taken.
-    pub(super) fn take(&mut self, index: u32) {
-        self.taken[index as usize] += 1;
+    /// How many moves are known.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
     }
 
-    /// Whether a move was taken once so far.
-    pub(super) fn is_first(&self, index: u32) -> bool {
-        self.taken[index as usize] == 1
+    /// Adds how often each move was taken.
+    pub(super) fn take(&mut self, taken: &[u64]) {
+        self.taken.resize(self.known.len(), 0);
+        for (sum, more) in self.taken.iter_mut().zip(taken) {
+            *sum += more;
+        }
     }
 
     /// What becomes of a vCPU that a move which reaches others was not about.
-    pub(super) fn bystander(&mut self, index: u32, id: VcpuId) -> VcpuId {
-        let vcpu = self.vcpus.get(id);
-        let vcpu = self.whole[index as usize].bystander(self.system, vcpu);
-        self.number(&vcpu)
+    fn bystander(&self, number: u32, id: VcpuId) -> Vcpu {
+        self.whole[number as usize].bystander(self.system, self.vcpus.get(id))
     }
 
-    pub(super) fn trail(&self, index: u32) -> &Trail {
-        &self.whole[index as usize].trail
+    /// Whether everything that these moves make of other vCPUs has a number.
+    pub(super) fn knows_bystanders(&self, moves: Moves, ids: &[VcpuId]) -> bool {
+        if !moves.broadcasts {
+            return true;
+        }
+        let mut broadcast = moves
+            .numbers()
+            .filter(|number| self.known(*number).is_broadcast);
+        broadcast.all(|number| {
+            let mut changed = ids.iter().map(|id| self.bystander(number, *id));
+            changed.all(|vcpu| self.vcpus.find(&vcpu).is_some())
+        })
+    }
+
+    /// Numbers everything that a move makes of other vCPUs.
+    pub(super) fn meet_bystanders(&mut self, number: u32, ids: &[VcpuId]) {
+        if self.known(number).is_broadcast {
+            for id in ids {
+                let vcpu = self.bystander(number, *id);
+                self.number(&vcpu);
+            }
+        }
+    }
+
+    /// The state behind a move about the vCPU at `about`; vCPUs are not sorted yet.
+    pub(super) fn after<const W: usize>(
+        &self,
+        number: u32,
+        key: &Key<W>,
+        about: Option<usize>,
+    ) -> Key<W> {
+        let known = self.known(number);
+        let mut after = *key;
+        after[0] = known.shared;
+        if known.is_broadcast {
+            for id in &mut after[1..=self.system.scenario.vcpus] {
+                let vcpu = self.bystander(number, *id);
+                *id = self.vcpus.find(&vcpu).unwrap_or(*id);
+            }
+        }
+        if let (Some(about), Some(own)) = (about, known.own) {
+            after[1 + about] = own;
+        }
+        after
+    }
+
+    /// Whether a step is part of one of these moves.
+    pub(super) fn has_step(&self, moves: Moves, step: u16) -> bool {
+        let mut moves = moves.numbers();
+        moves.any(|number| {
+            let mut trail = self.whole[number as usize].trail.iter();
+            trail.any(|taken| taken.0 == step)
+        })
     }
 
     /// A move as an event.
@@ -227,7 +340,7 @@ impl<'a> MoveTable<'a> {
             agent,
             target,
             choice: done.choice,
-            trail: done.trail.clone(),
+            trail: done.trail,
         }
     }
 
@@ -250,9 +363,10 @@ impl<'a> MoveTable<'a> {
     /// What it takes, about, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let each = size_of::<Known>() + size_of::<Move>() + size_of::<u64>();
-        let agents = size_of::<(SharedId, By)>() + size_of::<Vec<Case>>() + size_of::<Case>();
+        let agents = size_of::<u64>() + size_of::<Case>();
         self.known.capacity() * each
             + self.agents.capacity() * agents
+            + self.more.capacity() * size_of::<Case>()
             + self.singletons.bytes()
             + self.vcpus.bytes()
     }

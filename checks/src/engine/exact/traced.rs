@@ -1,0 +1,123 @@
+//! Breadth first once more, every state kept with the one it was found from: for shortest traces.
+//!
+//! It asks the system itself, not the table of moves, so that a trace does not rest on it.
+
+use crate::engine::{Violation, Watch};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use rustc_hash::FxHasher;
+use seamcheck_model::property::{Property, properties};
+use seamcheck_model::system::{Event, State, System, pack};
+use std::hash::{Hash, Hasher};
+
+/// A shortest violation of each property in `wanted`, a set of [`Property::bit`]s; fewer if there
+/// are fewer, or when the search is interrupted.
+pub(super) fn violations(system: &System, wanted: u16, watch: &Watch) -> Vec<Violation> {
+    let words = pack::words(system.scenario.vcpus, system.threads.len());
+    match words {
+        1 => Search::<1>::new(system).run(wanted, watch),
+        2 => Search::<2>::new(system).run(wanted, watch),
+        3 => Search::<3>::new(system).run(wanted, watch),
+        4 => Search::<4>::new(system).run(wanted, watch),
+        _ => Search::<{ pack::MAX_WORDS }>::new(system).run(wanted, watch),
+    }
+}
+
+/// Packed states in order of discovery, found again through a table of their indices.
+struct Search<'a, const W: usize> {
+    system: &'a System,
+    keys: Vec<[u64; W]>,
+    parents: Vec<u32>,
+    table: HashTable<u32>,
+    found: Vec<(Property, u32, Event)>,
+    broken: u16,
+}
+
+fn hash<const W: usize>(key: &[u64; W]) -> u64 {
+    let mut hasher = FxHasher::default();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl<'a, const W: usize> Search<'a, W> {
+    fn new(system: &'a System) -> Self {
+        Self {
+            system,
+            keys: Vec::new(),
+            parents: Vec::new(),
+            table: HashTable::new(),
+            found: Vec::new(),
+            broken: 0,
+        }
+    }
+
+    fn run(mut self, wanted: u16, watch: &Watch) -> Vec<Violation> {
+        let start = self.key(&self.system.initial());
+        self.insert(start, 0);
+        let mut next = 0;
+        while next < self.keys.len() && self.broken & wanted != wanted {
+            self.expand(next as u32, wanted);
+            next += 1;
+            if next.is_multiple_of(1 << 12) && watch.is_stopped() {
+                break;
+            }
+        }
+        let found = std::mem::take(&mut self.found);
+        let built = found.into_iter();
+        built
+            .map(|(property, index, last)| Violation {
+                property,
+                path: self.path(index),
+                last,
+            })
+            .collect()
+    }
+
+    fn expand(&mut self, index: u32, wanted: u16) {
+        let system = self.system;
+        let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
+        let before = pack::unpack(&self.keys[index as usize], vcpus, threads);
+        system.successors(&before, |event, after| {
+            let broken = system.broken(&before, &event, &after) & wanted & !self.broken;
+            for property in properties(broken) {
+                self.found.push((property, index, event.clone()));
+            }
+            self.broken |= broken;
+            let key = self.key(&after);
+            self.insert(key, index);
+        });
+    }
+
+    fn key(&self, state: &State) -> [u64; W] {
+        let mut key = [0; W];
+        let (vcpus, threads) = (self.system.scenario.vcpus, self.system.threads.len());
+        let sort = self.system.reductions.sort_vcpus;
+        pack::pack(state, vcpus, threads, sort, &mut key);
+        key
+    }
+
+    fn insert(&mut self, key: [u64; W], parent: u32) {
+        let keys = &self.keys;
+        let entry = self.table.entry(
+            hash(&key),
+            |index| keys[*index as usize] == key,
+            |index| hash(&keys[*index as usize]),
+        );
+        if let Entry::Vacant(vacant) = entry {
+            vacant.insert(self.keys.len() as u32);
+            self.keys.push(key);
+            self.parents.push(parent);
+        }
+    }
+
+    /// Keys from the start to a state.
+    fn path(&self, mut index: u32) -> Vec<Vec<u64>> {
+        let mut path = vec![self.keys[index as usize].to_vec()];
+        while index != 0 {
+            index = self.parents[index as usize];
+            path.push(self.keys[index as usize].to_vec());
+        }
+        path.reverse();
+        path
+    }
+}
