@@ -4,8 +4,9 @@
 //!
 //! - [`question`], [`scenario_text`]: lock table, kernel profile, decisions, scenario, as users name them.
 //! - [`engine`]: the exact search and stateright beside it; [`forms`]: the claim's other forms.
-//! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`runner`]: both together.
-//! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text and JSON.
+//! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`profiles`]: which of
+//!   it is run; [`runner`]: both together.
+//! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text, JSON, JUnit, and for GitHub.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`cli`], [`command`], [`exit`]: the program.
 
@@ -19,6 +20,7 @@ pub mod exit;
 pub mod forms;
 pub mod liveness;
 pub mod packed;
+pub mod profiles;
 pub mod prove;
 pub mod question;
 pub mod report;

@@ -70,6 +70,26 @@ fn a_verdict_that_differs_outranks_a_trace_that_can_not_be_written() {
 }
 
 #[test]
+fn a_file_for_which_there_is_no_room_ends_with_74_and_leaves_nothing_behind() {
+    let directory = scratch("outputs-room");
+    // No file may grow beyond one block; the signal for it is ignored, so that writing fails.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" run M01/sc --traces .";
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_check")])
+        .envs(PLAIN)
+        .current_dir(&directory)
+        .output()
+        .expect("bash starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(74), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("1 as expected, 0 not"), "{printed}");
+    let left: Vec<_> = std::fs::read_dir(&directory).expect("readable").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn a_full_standard_output_ends_with_74() {
     let full = File::options().write(true).open("/dev/full");
     let output = program(&["list"])

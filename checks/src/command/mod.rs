@@ -1,6 +1,7 @@
 //! What each command of `check` does.
 
 mod ask;
+mod completions;
 mod decode;
 mod explain;
 mod list;
@@ -98,6 +99,7 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
+        Some(Command::Completions(args)) => completions::completions(&args),
     }
 }
 
@@ -113,8 +115,8 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn limits(args: LimitArgs) -> Limits {
-    let default = Limits::default();
+/// The flags' limits, on top of others.
+fn limits_over(default: Limits, args: LimitArgs) -> Limits {
     Limits {
         states: args.max_states.unwrap_or(default.states),
         memory: args
@@ -123,6 +125,10 @@ fn limits(args: LimitArgs) -> Limits {
         time: args.timeout.map_or(default.time, Duration::from_secs),
         threads: args.threads.map_or_else(cores, usize::from),
     }
+}
+
+fn limits(args: LimitArgs) -> Limits {
+    limits_over(Limits::default(), args)
 }
 
 fn suite() -> Result<Vec<crate::suite::Run>, Failure> {

@@ -32,9 +32,22 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     let part = Path::new(&name);
-    std::fs::write(part, text).map_err(failure)?;
-    std::fs::rename(part, path).map_err(|error| {
+    let written = std::fs::write(part, text).and_then(|()| std::fs::rename(part, path));
+    written.map_err(|error| {
         let _ = std::fs::remove_file(part);
         failure(error)
+    })
+}
+
+/// Adds to a file that others write to as well; what was there stays.
+pub(super) fn append(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failure::Output {
+        what: path.display().to_string(),
+        error,
     })
 }

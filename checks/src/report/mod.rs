@@ -1,7 +1,9 @@
 //! Reports: pure functions of outcomes.
 
+pub mod github;
 pub mod human;
 pub mod json;
+pub mod junit;
 pub mod proof;
 
 use crate::packed::Packed;
@@ -151,6 +153,24 @@ fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
     }
     all.sort_unstable();
     all
+}
+
+/// A run in a table: the verdict on its subject, and the subject's name.
+#[must_use]
+pub fn subject(outcome: &Outcome) -> (String, &'static str) {
+    outcome
+        .verdicts
+        .first()
+        .map_or_else(Default::default, |(property, _, found)| {
+            (found.to_string(), property.key())
+        })
+}
+
+/// Everything about a run that is not as the suite expects.
+#[must_use]
+pub fn differences(outcome: &Outcome) -> Vec<String> {
+    let all = outcome.differences.iter();
+    all.map(ToString::to_string).collect()
 }
 
 /// `2 vCPUs, x86-TSO, kernel 6.16, TDX module 1.5.05, kick=none`.
