@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Check a certificate again: that its views contain the start, are closed and break nothing.
     Recheck(RecheckArgs),
+    /// List what verdicts rest on and no search here shows, by the numbers that reports print.
+    Assumptions(AssumptionsArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
 }
@@ -106,6 +108,9 @@ pub(crate) struct ListArgs {
     /// List the protocol's decisions and their values instead.
     #[arg(long, conflicts_with_all = ["json", "pairs"])]
     pub(crate) decisions: bool,
+    /// Print, for each decision and each of its values, what the suite expects: docs/necessity.md.
+    #[arg(long, conflicts_with_all = ["json", "pairs", "decisions"])]
+    pub(crate) necessity: bool,
     /// List, for each lock table, the conflicting pairs of leaves and the check that tells them apart.
     #[arg(long, conflicts_with = "json")]
     pub(crate) pairs: bool,
@@ -134,7 +139,7 @@ pub(crate) struct ReplayArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
-    /// Status words, in hexadecimal (0x8000020000000092) or decimal.
+    /// Status words, in hexadecimal (0x8000020000000092, or 16 digits without 0x) or decimal.
     #[arg(required = true)]
     pub(crate) words: Vec<String>,
 }
@@ -213,4 +218,14 @@ pub(crate) struct RecheckArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell.
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AssumptionsArgs {
+    /// Print the list as JSON (seamcheck.assumptions.v1).
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// Print the chapter of the book, docs/assumptions.md.
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }

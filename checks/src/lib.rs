@@ -4,6 +4,7 @@
 //!
 //! - [`question`], [`scenario_text`]: lock table, kernel profile, decisions, scenario, as users name them.
 //! - [`engine`]: the exact search and stateright beside it; [`forms`]: the claim's other forms.
+//! - [`assumptions`]: what verdicts rest on.
 //! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`profiles`]: which of
 //!   it is run; [`runner`]: both together.
 //! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text, JSON, JUnit, and for GitHub.
@@ -13,6 +14,7 @@
 /// Name and version of this program, as files that it writes carry it.
 pub const TOOL: &str = concat!("seamcheck ", env!("CARGO_PKG_VERSION"));
 
+pub mod assumptions;
 pub mod cli;
 pub mod command;
 pub mod engine;

@@ -1,6 +1,7 @@
 //! What each command of `check` does.
 
 mod ask;
+mod assumptions;
 mod completions;
 mod decode;
 mod explain;
@@ -99,6 +100,7 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
+        Some(Command::Assumptions(args)) => assumptions::assumptions(&args),
         Some(Command::Completions(args)) => completions::completions(&args),
     }
 }
