@@ -17,9 +17,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --all-targets -- -D warnings
 
-# Time the searches: states per second, the exact engine beside stateright.
+# Time the searches, the exact engine beside stateright, and the whole suite.
 bench:
     cargo bench -p seamcheck --bench search
+    cargo bench -p seamcheck --bench suite
 
 # The exact engine beside SPIN, in one run (needs SPIN and a C compiler).
 peers:

@@ -191,31 +191,29 @@ impl System {
     }
 
     /// The leaves under which agents other than `agent` hold `resource` against `mode`.
-    #[must_use]
-    pub fn holders(
-        &self,
-        state: &State,
+    pub fn holders<'a>(
+        &'a self,
+        state: &'a State,
         agent: Agent,
         resource: Resource,
         mode: Mode,
-    ) -> Vec<LeafId> {
-        let singletons = [(Agent::Zapper, state.shared.zapper)].into_iter().chain(
-            (0..self.threads.len())
-                .map(|index| (Agent::Thread(index as u8), state.shared.threads[index])),
-        );
-        let by_singletons = singletons
-            .filter(|(other, control)| {
+    ) -> impl Iterator<Item = LeafId> + 'a {
+        let threads = (0..self.threads.len())
+            .map(|index| (Agent::Thread(index as u8), state.shared.threads[index]));
+        let by_singletons = std::iter::once((Agent::Zapper, state.shared.zapper))
+            .chain(threads)
+            .filter(move |(other, control)| {
                 *other != agent && self.held_by(*control).conflicts(resource, mode)
             })
             .map(|(_, control)| self.code.ops[usize::from(control.op)].leaf);
         let vcpus = state.vcpus[..self.scenario.vcpus].iter().enumerate();
         let by_vcpus = vcpus
-            .filter(|(index, vcpu)| {
+            .filter(move |(index, vcpu)| {
                 Agent::Vcpu(*index as u8) != agent
                     && self.held_by_vcpu(vcpu).conflicts(resource, mode)
             })
-            .map(|(_, vcpu)| self.leaf_that_holds(vcpu.control.op, resource));
-        by_singletons.chain(by_vcpus).collect()
+            .map(move |(_, vcpu)| self.leaf_that_holds(vcpu.control.op, resource));
+        by_singletons.chain(by_vcpus)
     }
 
     /// A guest in a TDCALL holds some locks for its TDH.VP.ENTER.

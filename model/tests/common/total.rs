@@ -34,7 +34,7 @@ pub(crate) fn is_total(system: &System, state: &State) -> Result<(), TestCaseErr
         let held = system.holders(state, event.agent, Resource::SeptTree, Mode::Exclusive);
         if !fits
             || properties(broken).any(Property::is_liveness)
-            || held.len() > 1 + vcpus + threads
+            || held.count() > 1 + vcpus + threads
         {
             wrong = Some((event, next, busy));
         }
