@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Check a certificate again: that its views contain the start, are closed and break nothing.
     Recheck(RecheckArgs),
+    /// Leaf against leaf: which can collide on which lock, and under which KVM locks they really can.
+    Matrix(MatrixArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -183,4 +185,17 @@ pub(crate) struct ProveArgs {
 pub(crate) struct RecheckArgs {
     /// The certificate.
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MatrixArgs {
+    /// Lock table: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "1.5.05")]
+    pub(crate) module: String,
+    /// Kernel profile: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
+    pub(crate) kernel: String,
+    /// Print the matrix as JSON (seamcheck.matrix.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -13,11 +13,13 @@
 pub const TOOL: &str = concat!("seamcheck ", env!("CARGO_PKG_VERSION"));
 
 pub mod cli;
+pub mod collisions;
 pub mod command;
 pub mod engine;
 pub mod exit;
 pub mod forms;
 pub mod liveness;
+pub mod matrix;
 pub mod packed;
 pub mod prove;
 pub mod question;

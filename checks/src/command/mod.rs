@@ -4,6 +4,7 @@ mod ask;
 mod decode;
 mod explain;
 mod list;
+mod matrix;
 mod output;
 mod pairs;
 mod prove;
@@ -70,7 +71,9 @@ impl Failure {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Question(_) | Self::Trace { .. } | Self::Certificate { .. } => Exit::Usage,
+            Self::Question(_)
+            | Self::Trace { .. }
+            | Self::Certificate { .. } => Exit::Usage,
             Self::Output { .. } => Exit::Unwritable,
             Self::CutShort { cut, .. } => cut_short(*cut),
             Self::Internal(_) => Exit::Internal,
@@ -98,6 +101,7 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
+        Some(Command::Matrix(args)) => matrix::matrix(&args),
     }
 }
 

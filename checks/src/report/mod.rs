@@ -2,7 +2,10 @@
 
 pub mod human;
 pub mod json;
+mod paragraph;
 pub mod proof;
+
+pub(crate) use paragraph::wrapped_at;
 
 use crate::packed::Packed;
 use crate::question::Question;
