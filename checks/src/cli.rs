@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Recheck(RecheckArgs),
     /// Leaf against leaf: which can collide on which lock, and under which KVM locks they really can.
     Matrix(MatrixArgs),
+    /// Read a kernel log: what each failed SEAMCALL can have come from, and the shortest way there.
+    Triage(TriageArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -198,4 +200,26 @@ pub(crate) struct MatrixArgs {
     /// Print the matrix as JSON (seamcheck.matrix.v1).
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TriageArgs {
+    /// The log, as dmesg, journald or syslog write it; `-` for standard input.
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Ask this kernel profile only: a version, or a .toml file. Default: all that are built in.
+    #[arg(long, value_name = "VERSION|FILE")]
+    pub(crate) kernel: Option<String>,
+    /// Ask this lock table only: a version, or a .toml file. Default: all that are built in.
+    #[arg(long, value_name = "VERSION|FILE")]
+    pub(crate) module: Option<String>,
+    /// Search at most this long for each distinct failure.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) timeout: u64,
+    /// Print the answer as JSON (seamcheck.triage.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the trace of the first failure that has one to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }

@@ -28,4 +28,5 @@ pub mod runner;
 pub mod scenario_text;
 pub mod suite;
 pub mod trace;
+pub mod triage;
 pub mod verdict;

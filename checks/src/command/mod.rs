@@ -9,6 +9,7 @@ mod output;
 mod pairs;
 mod prove;
 mod run;
+mod triage;
 
 use crate::cli::{Cli, Command, LimitArgs};
 use crate::engine::{Cut, Limits, Watch};
@@ -45,6 +46,14 @@ pub enum Failure {
         /// What is wrong with it.
         error: String,
     },
+    /// An input can not be read.
+    #[error("{what}: {error}")]
+    Input {
+        /// Which.
+        what: String,
+        /// The system's words.
+        error: String,
+    },
     /// An output can not be written.
     #[error("{what}: {error}")]
     Output {
@@ -73,7 +82,8 @@ impl Failure {
         match self {
             Self::Question(_)
             | Self::Trace { .. }
-            | Self::Certificate { .. } => Exit::Usage,
+            | Self::Certificate { .. }
+            | Self::Input { .. } => Exit::Usage,
             Self::Output { .. } => Exit::Unwritable,
             Self::CutShort { cut, .. } => cut_short(*cut),
             Self::Internal(_) => Exit::Internal,
@@ -102,6 +112,7 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
         Some(Command::Matrix(args)) => matrix::matrix(&args),
+        Some(Command::Triage(args)) => triage::triage(&args, watch),
     }
 }
 

@@ -5,7 +5,7 @@ pub mod json;
 mod paragraph;
 pub mod proof;
 
-pub(crate) use paragraph::wrapped_at;
+pub(crate) use paragraph::{beside, wrapped_at};
 
 use crate::packed::Packed;
 use crate::question::Question;

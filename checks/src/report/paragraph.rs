@@ -22,6 +22,17 @@ pub(crate) fn wrapped_at(out: &mut String, first: usize, others: usize, width: u
     }
 }
 
+/// Adds `head` in a column of its own, and `text` beside it.
+pub(crate) fn beside(out: &mut String, indent: usize, head: &str, width: usize, text: &str) {
+    let mut lines = String::new();
+    let column = indent + 10;
+    wrapped_at(&mut lines, column, column, width, text);
+    let _ = write!(out, "{:indent$}{head:<10}{}", "", lines.trim_start());
+    if lines.is_empty() {
+        out.push('\n');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +45,12 @@ mod tests {
             out,
             "  one two\n    three\n    four\n    averyverylongword\n"
         );
+    }
+
+    #[test]
+    fn a_head_stands_beside_the_first_line_only() {
+        let mut out = String::new();
+        beside(&mut out, 2, "status", 24, "TDX_OPERAND_BUSY and more");
+        assert_eq!(out, "  status    TDX_OPERAND_BUSY\n            and more\n");
     }
 }

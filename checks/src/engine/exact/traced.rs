@@ -2,7 +2,7 @@
 //!
 //! It asks the system itself, not the table of moves, so that a trace does not rest on it.
 
-use crate::engine::{Violation, Watch};
+use crate::engine::{Clock, Cut, Limits, Violation, Watch};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rustc_hash::FxHasher;
@@ -20,6 +20,36 @@ pub(super) fn violations(system: &System, wanted: u16, watch: &Watch) -> Vec<Vio
         3 => Search::<3>::new(system).run(wanted, watch),
         4 => Search::<4>::new(system).run(wanted, watch),
         _ => Search::<{ pack::MAX_WORDS }>::new(system).run(wanted, watch),
+    }
+}
+
+/// What a search for one event came to.
+#[derive(Clone, Debug)]
+pub struct First {
+    /// Keys of the states from the initial one to the one the event starts from, and the event.
+    pub found: Option<(Vec<Vec<u64>>, Event)>,
+    /// Distinct states found.
+    pub states: u64,
+    /// Why the search is not complete, if it is not and nothing was found.
+    pub cut: Option<Cut>,
+}
+
+/// The nearest event that `wanted` says yes to, given the state before it. It is asked of every
+/// transition, in order of distance from the initial state.
+pub(super) fn first(
+    system: &System,
+    limits: Limits,
+    watch: &Watch,
+    mut wanted: impl FnMut(&State, &Event) -> bool,
+) -> First {
+    let words = pack::words(system.scenario.vcpus, system.threads.len());
+    let wanted = &mut wanted;
+    match words {
+        1 => Search::<1>::new(system).first(limits, watch, wanted),
+        2 => Search::<2>::new(system).first(limits, watch, wanted),
+        3 => Search::<3>::new(system).first(limits, watch, wanted),
+        4 => Search::<4>::new(system).first(limits, watch, wanted),
+        _ => Search::<{ pack::MAX_WORDS }>::new(system).first(limits, watch, wanted),
     }
 }
 
@@ -71,6 +101,61 @@ impl<'a, const W: usize> Search<'a, W> {
                 last,
             })
             .collect()
+    }
+
+    fn first(
+        mut self,
+        limits: Limits,
+        watch: &Watch,
+        wanted: &mut impl FnMut(&State, &Event) -> bool,
+    ) -> First {
+        let (clock, system) = (Clock::start(), self.system);
+        let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
+        let start = self.key(&system.initial());
+        self.insert(start, 0);
+        let (mut next, mut overflowed) = (0, false);
+        let (mut event, mut cut) = (None, None);
+        while next < self.keys.len() && event.is_none() {
+            if next.is_multiple_of(1 << 10) {
+                cut = self.over(limits, clock, watch);
+                if cut.is_some() {
+                    break;
+                }
+            }
+            let before = pack::unpack(&self.keys[next], vcpus, threads);
+            let overflow = system.successors(&before, |taken, after| {
+                if event.is_none() && wanted(&before, &taken) {
+                    event = Some(taken);
+                }
+                let key = self.key(&after);
+                self.insert(key, next as u32);
+            });
+            overflowed |= overflow.0;
+            next += 1;
+        }
+        if event.is_none() && cut.is_none() && overflowed {
+            cut = Some(Cut::StoreBuffer);
+        }
+        First {
+            found: event.map(|event| (self.path(next as u32 - 1), event)),
+            states: self.keys.len() as u64,
+            cut,
+        }
+    }
+
+    fn over(&self, limits: Limits, clock: Clock, watch: &Watch) -> Option<Cut> {
+        let bytes = self.keys.len() * (size_of::<[u64; W]>() + 3 * size_of::<u32>());
+        if watch.is_stopped() {
+            Some(Cut::Interrupted)
+        } else if self.keys.len() as u64 > limits.states {
+            Some(Cut::States)
+        } else if bytes as u64 >= limits.memory {
+            Some(Cut::Memory)
+        } else if clock.elapsed() >= limits.time {
+            Some(Cut::Time)
+        } else {
+            None
+        }
     }
 
     fn expand(&mut self, index: u32, wanted: u16) {
