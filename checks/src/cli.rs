@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Matrix(MatrixArgs),
     /// Read a kernel log: what each failed SEAMCALL can have come from, and the shortest way there.
     Triage(TriageArgs),
+    /// Read a patch mail: its lock table and its retry sites, row by row against the model's data.
+    Import(ImportArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -222,4 +224,21 @@ pub(crate) struct TriageArgs {
     /// Write the trace of the first failure that has one to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The patch: a mail, a mailbox, plain text, or a page of an archive; `-` for standard input.
+    pub(crate) patch: PathBuf,
+    /// The lock table that the patch's is to agree with: a version, or a .toml file. All others that
+    /// are built in are shown beside it.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "patch-table")]
+    pub(crate) module: String,
+    /// The kernel profile that the patch's diff is to agree with: a version, or a .toml file. All
+    /// others that are built in are shown beside it.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "patch-v1")]
+    pub(crate) kernel: String,
+    /// Print the answer as JSON (seamcheck.import.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
 }

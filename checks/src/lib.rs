@@ -18,6 +18,7 @@ pub mod command;
 pub mod engine;
 pub mod exit;
 pub mod forms;
+pub mod import;
 pub mod liveness;
 pub mod matrix;
 pub mod packed;

@@ -3,6 +3,7 @@
 mod ask;
 mod decode;
 mod explain;
+mod import;
 mod list;
 mod matrix;
 mod output;
@@ -113,6 +114,7 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Recheck(args)) => prove::again(&args),
         Some(Command::Matrix(args)) => matrix::matrix(&args),
         Some(Command::Triage(args)) => triage::triage(&args, watch),
+        Some(Command::Import(args)) => import::import(&args),
     }
 }
 
