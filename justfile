@@ -37,3 +37,17 @@ snapshots:
 # Everything CI does.
 ci:
     bash .ci/run
+
+# Write the generated chapters of the book again.
+book:
+    cargo run --bin check -- assumptions --markdown > docs/assumptions.md
+    cargo run --bin check -- list --necessity > docs/necessity.md
+
+# What takes minutes: the nightly profile, and the tests left out by day.
+nightly:
+    cargo run --bin check -- run --profile nightly
+    cargo test -- --include-ignored
+
+# Licences and sources of dependencies (needs cargo-deny).
+deny:
+    cargo deny check licenses bans sources

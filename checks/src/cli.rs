@@ -1,6 +1,6 @@
 //! The command line of `check`.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Model-checks KVM's TDX page removal against the TDX module's try-locks.
@@ -44,15 +44,29 @@ pub(crate) enum Command {
     Triage(TriageArgs),
     /// Read a patch mail: its lock table and its retry sites, row by row against the model's data.
     Import(ImportArgs),
+    /// List what verdicts rest on and no search here shows, by the numbers that reports print.
+    Assumptions(AssumptionsArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {
     /// Checks to run, by name (`claim`) or with a memory model (`claim/tso`); all of them when none is named.
     pub(crate) names: Vec<String>,
-    /// Print the report as JSON (seamcheck.report.v1) on standard output.
-    #[arg(long)]
+    /// What to run when no check is named, and within which limits: default, ci or nightly.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) profile: String,
+    /// How to report on standard output. `github` adds annotations, and writes the whole to the file
+    /// that GITHUB_STEP_SUMMARY names.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) message_format: MessageFormat,
+    /// Print the report as JSON (seamcheck.report.v1): short for --message-format json.
+    #[arg(long, conflicts_with = "message_format")]
     pub(crate) json: bool,
+    /// Write the report as JUnit XML into this file too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     /// Print every run at length, with the steps that never ran.
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -63,15 +77,27 @@ pub(crate) struct RunArgs {
     pub(crate) limits: LimitArgs,
 }
 
+/// How `check run` reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MessageFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs: seamcheck.report.v1.
+    Json,
+    /// For GitHub Actions.
+    Github,
+}
+
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct LimitArgs {
     /// Give up a search after this many states; the verdict is then `unknown`. Default: no limit but memory's.
     #[arg(long, value_name = "N")]
     pub(crate) max_states: Option<u64>,
-    /// Give up a search at this many MiB for its states. Default: 4096.
+    /// Give up a search before its states take more than this many MiB. Default: the profile's, 4096.
     #[arg(long, value_name = "MIB")]
     pub(crate) max_memory: Option<u64>,
-    /// Give up a search after this many seconds. Default: 600.
+    /// Give up a search after this many seconds. Default: the profile's, 600.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,
     /// Search on this many threads; counts and traces are the same on any number. Default: one for
@@ -88,6 +114,9 @@ pub(crate) struct ListArgs {
     /// List the protocol's decisions and their values instead.
     #[arg(long, conflicts_with_all = ["json", "pairs"])]
     pub(crate) decisions: bool,
+    /// Print, for each decision and each of its values, what the suite expects: docs/necessity.md.
+    #[arg(long, conflicts_with_all = ["json", "pairs", "decisions"])]
+    pub(crate) necessity: bool,
     /// List, for each lock table, the conflicting pairs of leaves and the check that tells them apart.
     #[arg(long, conflicts_with = "json")]
     pub(crate) pairs: bool,
@@ -116,7 +145,7 @@ pub(crate) struct ReplayArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
-    /// Status words, in hexadecimal (0x8000020000000092) or decimal.
+    /// Status words, in hexadecimal (0x8000020000000092, or 16 digits without 0x) or decimal.
     #[arg(required = true)]
     pub(crate) words: Vec<String>,
 }
@@ -241,4 +270,20 @@ pub(crate) struct ImportArgs {
     /// Print the answer as JSON (seamcheck.import.v1).
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AssumptionsArgs {
+    /// Print the list as JSON (seamcheck.assumptions.v1).
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// Print the chapter of the book, docs/assumptions.md.
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }

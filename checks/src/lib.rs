@@ -4,14 +4,17 @@
 //!
 //! - [`question`], [`scenario_text`]: lock table, kernel profile, decisions, scenario, as users name them.
 //! - [`engine`]: the exact search and stateright beside it; [`forms`]: the claim's other forms.
-//! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`runner`]: both together.
-//! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text and JSON.
+//! - [`assumptions`]: what verdicts rest on.
+//! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`profiles`]: which of
+//!   it is run; [`runner`]: both together.
+//! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text, JSON, JUnit, and for GitHub.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`cli`], [`command`], [`exit`]: the program.
 
 /// Name and version of this program, as files that it writes carry it.
 pub const TOOL: &str = concat!("seamcheck ", env!("CARGO_PKG_VERSION"));
 
+pub mod assumptions;
 pub mod cli;
 pub mod collisions;
 pub mod command;
@@ -22,6 +25,7 @@ pub mod import;
 pub mod liveness;
 pub mod matrix;
 pub mod packed;
+pub mod profiles;
 pub mod prove;
 pub mod question;
 pub mod report;

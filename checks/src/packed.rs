@@ -2,7 +2,7 @@
 
 use crate::engine::exact::{self, Until};
 use crate::engine::stateright::Opinion;
-use crate::engine::{Limits, Report, Watch};
+use crate::engine::{Limits, Report, Violation, Watch};
 use crate::liveness::{self, Found};
 use crate::prove::answer::{Proof, Unproved};
 use crate::question::{Question, QuestionError};
@@ -73,6 +73,19 @@ impl Packed {
             },
             _ => verdict::judge(&self.system, &self.report, property),
         }
+    }
+
+    /// When a safety property is not broken because a KVM_BUG_ON ends everything first: the number of
+    /// transitions after which the first one fires.
+    #[must_use]
+    pub fn up_to_bug_on(&self, property: Property) -> Option<u64> {
+        let asked = property == Property::NoBugOn || property.is_liveness();
+        if asked || matches!(self.verdict(property), Verdict::Violated(_)) {
+            return None;
+        }
+        self.report
+            .violation(Property::NoBugOn)
+            .map(Violation::length)
     }
 
     /// Whether anything that the property is about was seen to happen.

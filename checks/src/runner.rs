@@ -65,6 +65,11 @@ pub enum Difference {
     },
     /// stateright found something else.
     Engines(String),
+    /// stateright was not asked, because it would take too much memory.
+    NotAsked {
+        /// How much, in MiB.
+        mebibytes: u64,
+    },
     /// The suite has no right to ask this.
     Invalid(String),
 }
@@ -89,6 +94,7 @@ impl Difference {
             Self::Verdict { .. } | Self::States { .. } | Self::Views { .. } => Exit::Violated,
             Self::Unproved { exit, .. } => *exit,
             Self::Engines(_) => Exit::Disagreement,
+            Self::NotAsked { .. } => Exit::Unknown,
             Self::Invalid(_) => Exit::Usage,
         }
     }
@@ -123,6 +129,10 @@ impl std::fmt::Display for Difference {
                 )
             }
             Self::Unproved { why, .. } => write!(f, "not proved for every number of vCPUs: {why}"),
+            Self::NotAsked { mebibytes } => write!(
+                f,
+                "stateright was not asked: it would take about {mebibytes} MiB (see --max-memory)"
+            ),
             Self::Engines(text) | Self::Invalid(text) => f.write_str(text),
         }
     }
@@ -169,6 +179,7 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             let mut differences = wrong_verdicts(&verdicts);
             differences.extend(wrong_states(&run, &packed.report));
             differences.extend(wrong_engines(&run, &packed));
+            differences.extend(not_asked(&run, &packed));
             differences.extend(wrong_proof(&run, &packed));
             differences.extend(wrong_lassos(&run, &packed));
             (verdicts, Some(packed), None, differences)
@@ -212,8 +223,9 @@ fn packed(run: &Run, limits: Limits, watch: &Watch) -> Result<Packed, QuestionEr
     if packed.report.cut.is_some() {
         return Ok(packed);
     }
+    let fits = packed.report.states * stateright::BYTES_PER_STATE <= limits.memory;
     packed.stateright = subject(run)
-        .filter(|_| run.stateright)
+        .filter(|_| run.stateright && fits)
         .map(|subject| stateright::search(&packed.system, subject));
     if run.views.is_some() {
         let system = answer::system(&packed.question)?;
@@ -301,6 +313,15 @@ fn wrong_proof(run: &Run, packed: &Packed) -> Option<Difference> {
         }
     };
     Some(Difference::Unproved { why, exit })
+}
+
+/// A run that is to have a second opinion and got none is not as expected.
+fn not_asked(run: &Run, packed: &Packed) -> Option<Difference> {
+    let wanted = run.stateright && subject(run).is_some();
+    let is_missing = wanted && packed.report.complete && packed.stateright.is_none();
+    is_missing.then(|| Difference::NotAsked {
+        mebibytes: (packed.report.states * stateright::BYTES_PER_STATE) >> 20,
+    })
 }
 
 /// Equal counts on completed runs, equal lengths of shortest counterexamples.

@@ -1,5 +1,6 @@
 //! The suite: `suite/*.toml`, the one place where expectations live.
 
+use crate::profiles::Profile;
 use crate::question::{Question, QuestionError, Source};
 use crate::scenario_text;
 use crate::verdict::{Expected, property_names};
@@ -10,7 +11,21 @@ use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
 
 /// The suite that comes with the program, file by file: name and text.
-pub const FILES: &[(&str, &str)] = &[("suite/default.toml", include_str!("../suite/default.toml"))];
+pub const FILES: &[(&str, &str)] = &[
+    ("suite/default.toml", include_str!("../suite/default.toml")),
+    ("suite/nightly.toml", include_str!("../suite/nightly.toml")),
+];
+
+/// The files' names without directory and ending, as profiles name them.
+#[must_use]
+pub fn file_names() -> Vec<&'static str> {
+    FILES.iter().map(|(path, _)| file_name(path)).collect()
+}
+
+fn file_name(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.strip_suffix(".toml").unwrap_or(name)
+}
 
 /// Which formulation of the claim a run searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +80,7 @@ impl Run {
     }
 }
 
-/// The suite that comes with the program, in the order of its files.
+/// Everything that comes with the program, in the order of its files.
 ///
 /// # Errors
 /// As [`parse`], and when two files have a check of the same name.
@@ -73,6 +88,20 @@ pub fn built_in() -> Result<Vec<Run>, DataError> {
     let mut runs = Vec::new();
     for (file, text) in FILES {
         parse_into(&mut runs, file, text)?;
+    }
+    Ok(runs)
+}
+
+/// What a profile runs.
+///
+/// # Errors
+/// As [`built_in`].
+pub fn of_profile(profile: &Profile) -> Result<Vec<Run>, DataError> {
+    let mut runs = Vec::new();
+    for (file, text) in FILES {
+        if profile.suites.iter().any(|name| name == file_name(file)) {
+            parse_into(&mut runs, file, text)?;
+        }
     }
     Ok(runs)
 }

@@ -1,9 +1,11 @@
 //! `check triage`: from a line in a kernel log to what can have caused it.
 //!
 //! [`line`] knows the formats, [`log`] reads a whole log, [`causes`] asks the lock tables and
-//! [`search`] the model; [`text`] and [`json`] report.
+//! [`search`] the model; [`changes`] asks what would have to be otherwise; [`text`] and [`json`] report.
 
 pub mod causes;
+pub mod changes;
+mod goal;
 pub mod json;
 pub mod line;
 pub mod log;
@@ -15,13 +17,14 @@ use crate::exit::Exit;
 use crate::question::{QuestionError, Source};
 use crate::trace;
 use causes::{Cause, Wanted};
+use changes::Changes;
 use line::LeafRef;
 use log::{Log, Seen};
 use seamcheck_model::leaf_number::{LeafNumber, number_of};
 use seamcheck_model::resource::Evidence;
 use seamcheck_model::status::StatusWord;
 use seamcheck_traces::Trace;
-use search::{Changes, Found, Pair, Sighting};
+use search::{Found, Pair, Sighting};
 use std::time::Duration;
 
 /// What was found out about a log.
@@ -166,7 +169,7 @@ fn answer(
         LeafRef::Odd(_) | LeafRef::Loader(_) => (None, None),
     };
     let (mut known, mut pairs): (Vec<(Cause, Vec<String>)>, _) = (Vec::new(), Vec::new());
-    let mut changes = None;
+    let mut otherwise = None;
     if let Some(leaf) = &leaf {
         let status = seen.failure.status;
         let wanted = Wanted {
@@ -191,11 +194,13 @@ fn answer(
             .any(|pair| matches!(pair.found, Found::Logged(_)));
         if let (false, Some((kernel, module))) = (is_logged, newest(kernels, modules, &wanted)?) {
             let left = time.saturating_sub(clock.elapsed());
-            changes = Some(search::changes(&wanted, kernel, module, left, watch)?);
+            otherwise = Some(changes::changes(&wanted, kernel, module, left, watch)?);
         }
     }
     let changed = || {
-        let found = changes.iter().flat_map(|changes| &changes.found);
+        let found = otherwise
+            .iter()
+            .flat_map(|changes: &Changes| &changes.found);
         let sightings = found.map(|change| &change.sighting);
         sightings.min_by_key(|sighting| sighting.violation.length())
     };
@@ -210,7 +215,7 @@ fn answer(
         version,
         causes: known,
         pairs,
-        changes,
+        changes: otherwise,
         trace,
     })
 }

@@ -34,6 +34,52 @@ fn a_question_that_is_violated_ends_with_10_and_shows_the_race() {
 }
 
 #[test]
+fn what_holds_because_the_vm_dies_first_is_said_to() {
+    let but = "but only up to a KVM_BUG_ON: the first fires after 15 transitions (no-bug-on)";
+    let args = ["what-if", "--set", "kick=none", "--property", "epoch-empty"];
+    answered(&args, 0, but);
+    let args = ["prove", "--set", "kick=none", "--property", "epoch-empty"];
+    answered(
+        &args,
+        0,
+        "but only up to a KVM_BUG_ON, which the views reach",
+    );
+    // Where none fires nothing is said.
+    let upstream = ended(&["what-if", "--property", "epoch-empty"]);
+    assert!(!upstream.out.contains("KVM_BUG_ON"), "{}", upstream.out);
+}
+
+#[test]
+fn a_decision_that_is_set_twice_is_refused() {
+    let ended = ended(&[
+        "what-if",
+        "--set",
+        "kick=none",
+        "--set",
+        "kick=request-wait",
+    ]);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.err.contains("kick is set twice"), "{}", ended.err);
+}
+
+#[test]
+fn a_trace_that_is_asked_for_and_does_not_exist_is_said_not_to() {
+    let ended = ended(&["what-if", "--trace", "no-such-trace.json"]);
+    assert_eq!(ended.status, Some(0));
+    let said = "no-such-trace.json: not written, there is no violation to trace";
+    assert!(ended.err.contains(said), "{}", ended.err);
+}
+
+#[test]
+fn sixteen_digits_are_a_status_in_hexadecimal() {
+    answered(
+        &["decode", "8000020000000092"],
+        0,
+        "TDX_OPERAND_BUSY | SEPT_TREE",
+    );
+}
+
+#[test]
 fn a_vacuous_answer_ends_with_11_and_says_what_was_not_seen() {
     answered(
         &["what-if", "--set", "busy_predicate=unmasked"],

@@ -6,7 +6,7 @@ mod documented;
 
 use common::{ended, recorded, runs};
 use documented::Format;
-use seamcheck::suite::Form;
+use seamcheck::suite::{self, Form};
 use seamcheck_model::closed_enum::ClosedEnum;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -51,6 +51,12 @@ fn reports_have_the_documented_fields_and_no_others() {
         // With a proof.
         &["run", "--json", "6.16-1.5.05-1vcpu/sc"],
         &["what-if", "--json", "--set=kick=none"],
+        &[
+            "what-if",
+            "--json",
+            "--set=kick=none",
+            "--property=epoch-empty",
+        ],
     ] {
         format.assert_fits(&printed(args), &mut met);
     }
@@ -65,6 +71,12 @@ fn proofs_have_the_documented_fields_and_no_others() {
         &["prove", "--json"][..],
         &["prove", "--json", "--set=kick=none"],
         &["prove", "--json", "--set=busy_predicate=unmasked"],
+        &[
+            "prove",
+            "--json",
+            "--set=kick=none",
+            "--property=epoch-empty",
+        ],
     ] {
         format.assert_fits(&printed(args), &mut met);
     }
@@ -86,8 +98,9 @@ fn traces_have_the_documented_fields_and_no_others() {
 fn a_list_says_what_is_expected_and_nothing_of_a_search() {
     let report = printed(&["list", "--json"]);
     let listed = report["runs"].as_array().expect("an array");
-    assert_eq!(listed.len(), runs().len());
-    for (listed, run) in listed.iter().zip(runs()) {
+    let runs = suite::built_in().expect("well-formed");
+    assert_eq!(listed.len(), runs.len());
+    for (listed, run) in listed.iter().zip(runs) {
         assert_eq!(listed["name"], run.name.as_str());
         assert_eq!(listed.get("search"), None, "{}", run.name);
         let verdicts = listed["verdicts"].as_array().expect("an array");

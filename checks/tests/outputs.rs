@@ -26,7 +26,7 @@ fn a_trace_that_can_not_be_written_ends_with_74_and_leaves_nothing_behind() {
         &["explain", "init-vcpu-twice/sc", "--out", "taken"],
     );
     assert_eq!(ended.status, Some(74), "{}", ended.err);
-    assert_eq!(ended.out, "");
+    assert!(ended.out.contains("Violated: "), "{}", ended.out);
     assert!(ended.err.contains("taken: Is a directory"), "{}", ended.err);
     let left: Vec<_> = std::fs::read_dir(&directory).expect("readable").collect();
     assert_eq!(left.len(), 1, "{left:?}");
@@ -67,6 +67,62 @@ fn a_verdict_that_differs_outranks_a_trace_that_can_not_be_written() {
     let alone = ended_in(&directory, &run).status;
     let both = ended_in(&directory, &[&run[..], &["--traces", "file"]].concat()).status;
     assert_eq!(both, alone);
+}
+
+#[test]
+fn a_pipe_is_written_to_and_stays_a_pipe() {
+    use std::os::unix::fs::FileTypeExt;
+    let directory = scratch("outputs-pipe");
+    let made = Command::new("mkfifo").arg(directory.join("pipe")).status();
+    assert!(made.expect("mkfifo starts").success());
+    let reader = std::thread::spawn({
+        let pipe = directory.join("pipe");
+        move || std::fs::read_to_string(pipe).expect("readable")
+    });
+    let args = ["explain", "init-vcpu-twice/sc", "--out", "pipe"];
+    assert_eq!(ended_in(&directory, &args).status, Some(0));
+    assert!(
+        reader
+            .join()
+            .expect("it ends")
+            .contains("seamcheck.trace.v1")
+    );
+    let kind = std::fs::metadata(directory.join("pipe")).expect("there");
+    assert!(kind.file_type().is_fifo());
+}
+
+#[test]
+fn a_link_stays_a_link_and_what_it_points_to_is_written() {
+    let directory = scratch("outputs-link");
+    std::fs::write(directory.join("file"), "old").expect("it can be written");
+    let linked = std::os::unix::fs::symlink("file", directory.join("link"));
+    linked.expect("it can be made");
+    let args = ["explain", "init-vcpu-twice/sc", "--out", "link"];
+    assert_eq!(ended_in(&directory, &args).status, Some(0));
+    let link = std::fs::symlink_metadata(directory.join("link")).expect("there");
+    assert!(link.is_symlink());
+    let text = std::fs::read_to_string(directory.join("file")).expect("readable");
+    assert!(text.contains("seamcheck.trace.v1"));
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_ends_with_74_and_leaves_nothing_behind() {
+    let directory = scratch("outputs-room");
+    // No file may grow beyond one block; the signal for it is ignored, so that writing fails.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" run M01/sc --traces .";
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_check")])
+        .envs(PLAIN)
+        .current_dir(&directory)
+        .output()
+        .expect("bash starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(74), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("1 as expected, 0 not"), "{printed}");
+    let left: Vec<_> = std::fs::read_dir(&directory).expect("readable").collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

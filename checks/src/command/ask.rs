@@ -47,8 +47,8 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
         });
         output::print(&format!("{}{diagram}", human::answer(&outcome, packed)))?;
     }
-    if let (Some(path), Some(trace)) = (&args.trace, &trace) {
-        output::write(path, &trace.to_json())?;
+    if let Some(path) = &args.trace {
+        output::write_trace(path, trace.as_ref())?;
     }
     Ok(exit)
 }
@@ -88,11 +88,17 @@ pub(super) fn question(
     // I8 is about the cached exit reason, which only this question carries.
     scenario.exit_reason = property == Property::InterruptOnce;
     scenario_text::set(&mut scenario, "memory", &args.memory)?;
-    let mut decisions = Vec::new();
+    let (mut decisions, mut named) = (Vec::new(), Vec::new());
     for change in &args.set {
         let (name, value) = change
             .split_once('=')
             .ok_or_else(|| QuestionError::Usage(format!("`--set {change}`: write NAME=VALUE")))?;
+        if named.contains(&name) {
+            return Err(QuestionError::Usage(format!(
+                "`--set {change}`: {name} is set twice"
+            )));
+        }
+        named.push(name);
         if Decisions::NAMES.contains(&name) {
             decisions.push((name.to_owned(), value.to_owned()));
         } else if scenario_text::NAMES.contains(&name) {

@@ -59,6 +59,8 @@ fn parse(word: &str) -> Result<StatusWord, Failure> {
         .or_else(|| digits.strip_prefix("0X"))
     {
         Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
+        // As a log without 0x has it; in decimal a number of 16 digits would be no status.
+        None if digits.len() == 16 => u64::from_str_radix(&digits, 16),
         None => digits.parse(),
     };
     value.map(StatusWord).map_err(|_| {

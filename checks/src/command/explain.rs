@@ -24,13 +24,13 @@ pub(super) fn explain(args: &ExplainArgs, watch: &Watch) -> Result<Exit, Failure
     } else {
         of_check(args, watch)?
     };
+    if args.json {
+        output::print(&trace.to_json())?;
+    } else {
+        output::print(&seamcheck_traces::race(&trace))?;
+    }
     if let Some(out) = &args.out {
         output::write(out, &trace.to_json())?;
-    }
-    if args.json {
-        output::print(&trace.to_json())?
-    } else {
-        output::print(&seamcheck_traces::race(&trace))?
     }
     Ok(Exit::AsExpected)
 }

@@ -4,7 +4,7 @@ use super::{Failure, output, pairs, suite};
 use crate::cli::ListArgs;
 use crate::engine::Watch;
 use crate::exit::Exit;
-use crate::report::json;
+use crate::report::{json, necessity};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::Decisions;
 use std::fmt::Write;
@@ -14,6 +14,8 @@ pub(super) fn list(args: &ListArgs, watch: &Watch) -> Result<Exit, Failure> {
         output::print(&decisions())?;
     } else if args.pairs {
         output::print(&pairs::table(&suite()?, watch)?)?;
+    } else if args.necessity {
+        output::print(&necessity::markdown(&suite()?))?;
     } else if args.json {
         output::print_json(&json::list(&suite()?))?;
     } else {

@@ -1,6 +1,8 @@
 //! What each command of `check` does.
 
 mod ask;
+mod assumptions;
+mod completions;
 mod decode;
 mod explain;
 mod import;
@@ -112,6 +114,8 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
+        Some(Command::Assumptions(args)) => assumptions::assumptions(&args),
+        Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Matrix(args)) => matrix::matrix(&args),
         Some(Command::Triage(args)) => triage::triage(&args, watch),
         Some(Command::Import(args)) => import::import(&args),
@@ -130,8 +134,8 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn limits(args: LimitArgs) -> Limits {
-    let default = Limits::default();
+/// The flags' limits, on top of others.
+fn limits_over(default: Limits, args: LimitArgs) -> Limits {
     Limits {
         states: args.max_states.unwrap_or(default.states),
         memory: args
@@ -140,6 +144,10 @@ fn limits(args: LimitArgs) -> Limits {
         time: args.timeout.map_or(default.time, Duration::from_secs),
         threads: args.threads.map_or_else(cores, usize::from),
     }
+}
+
+fn limits(args: LimitArgs) -> Limits {
+    limits_over(Limits::default(), args)
 }
 
 fn suite() -> Result<Vec<crate::suite::Run>, Failure> {

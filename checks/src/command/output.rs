@@ -1,6 +1,7 @@
 //! Writing: results on standard output, files whole or not at all.
 
 use super::Failure;
+use seamcheck_traces::Trace;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -23,18 +24,72 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(&(text + "\n"))
 }
 
-/// Writes a file: first under another name, then renamed.
+/// Writes a file, whole or not at all: first under another name, then renamed. What is no file and
+/// no directory, a device or a pipe, is written to as it is.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failure = |error| Failure::Output {
+    let written = match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_dir() => write_into(path, text),
+        // A link keeps pointing where it points.
+        _ => replace(&path.canonicalize().unwrap_or(path.to_owned()), text),
+    };
+    written.map_err(|error| Failure::Output {
         what: path.display().to_string(),
         error,
-    };
+    })
+}
+
+/// Writes a trace, or says why there is none.
+pub(super) fn write_trace(path: &Path, trace: Option<&Trace>) -> Result<(), Failure> {
+    match trace {
+        Some(trace) => write(path, &trace.to_json()),
+        None => {
+            note(&format!(
+                "{}: not written, there is no violation to trace",
+                path.display()
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// Says something that is no result, on standard error.
+pub(super) fn note(text: &str) {
+    anstream::eprintln!("check: {text}");
+}
+
+fn write_into(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut there = std::fs::File::options().write(true).open(path)?;
+    match there.write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     let part = Path::new(&name);
-    std::fs::write(part, text).map_err(failure)?;
-    std::fs::rename(part, path).map_err(|error| {
+    let written = std::fs::write(part, text).and_then(|()| {
+        if let Ok(there) = std::fs::metadata(path) {
+            std::fs::set_permissions(part, there.permissions())?;
+        }
+        std::fs::rename(part, path)
+    });
+    if written.is_err() {
         let _ = std::fs::remove_file(part);
-        failure(error)
+    }
+    written
+}
+
+/// Adds to a file that others write to as well; what was there stays.
+pub(super) fn append(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failure::Output {
+        what: path.display().to_string(),
+        error,
     })
 }

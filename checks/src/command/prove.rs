@@ -10,6 +10,7 @@ use crate::prove::recheck::recheck;
 use crate::question::QuestionError;
 use crate::report::proof;
 use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::property::Property;
 use std::io::Read;
 
 pub(super) fn prove(args: &ProveArgs, watch: &Watch) -> Result<Exit, Failure> {
@@ -25,31 +26,39 @@ pub(super) fn prove(args: &ProveArgs, watch: &Watch) -> Result<Exit, Failure> {
     // The number is of no account: the question is about every number.
     let question = ask::question(&args.question, 2, property)?;
     let answer = answer::answer(&question, property, limits(args.limits), watch)?;
-    let mut drawn = String::new();
-    if let Answer::Violated(found) = &answer
-        && let Some(violation) = found.report.violation(property)
-    {
-        let trace = ask::traced(&found.question, &found.system, violation)?;
-        drawn = format!("\n{}", seamcheck_traces::race(&trace));
-        if let Some(path) = &args.trace {
-            output::write(path, &trace.to_json())?;
-        }
-    }
-    if let (Answer::Holds(proof), Some(path)) = (&answer, &args.certificate) {
-        let certificate = Certificate::new(&question, property, &proof.views);
-        let text = certificate.to_json();
-        output::write(
-            path,
-            &text.map_err(|error| Failure::Internal(error.to_string()))?,
-        )?;
-    }
+    let trace = match &answer {
+        Answer::Violated(found) => match found.report.violation(property) {
+            Some(violation) => Some(ask::traced(&found.question, &found.system, violation)?),
+            None => None,
+        },
+        _ => None,
+    };
     let exit = exit_of(&answer);
     let run = ask::as_run(&question, property);
     if args.json {
-        output::print_json(&proof::json(&run, property, &answer, exit))?;
+        output::print_json(&proof::json(&question, &run, property, &answer, exit)?)?;
     } else {
         let text = proof::human(&question, &run, property, &answer)?;
+        let drawn = trace.as_ref().map_or_else(String::new, |trace| {
+            format!("\n{}", seamcheck_traces::race(trace))
+        });
         output::print(&format!("{text}{drawn}"))?;
+    }
+    if let Some(path) = &args.trace {
+        output::write_trace(path, trace.as_ref())?;
+    }
+    if let Some(path) = &args.certificate {
+        match &answer {
+            Answer::Holds(proof) => {
+                let certificate = Certificate::new(&question, property, &proof.views).to_json();
+                let text = certificate.map_err(|error| Failure::Internal(error.to_string()))?;
+                output::write(path, &text)?;
+            }
+            _ => output::note(&format!(
+                "{}: not written, there is no proof",
+                path.display()
+            )),
+        }
     }
     Ok(exit)
 }
@@ -82,8 +91,15 @@ pub(super) fn again(args: &RecheckArgs) -> Result<Exit, Failure> {
     let system = answer::system(&question)?;
     let states = recheck(&system, &views, property.bit())
         .map_err(|flaw| failure(format!("it proves nothing: {flaw}")))?;
+    // The set is closed; what else its views show is a KVM_BUG_ON or nothing.
+    let dies = recheck(&system, &views, Property::NoBugOn.bit()).is_err();
+    let but = if dies && property != Property::NoBugOn {
+        ", up to a KVM_BUG_ON, which they reach"
+    } else {
+        ""
+    };
     output::print(&format!(
-        "{}: {} holds for every number of vCPUs from one on; {} views checked in {} states\n",
+        "{}: {} holds for every number of vCPUs from one on{but}; {} views checked in {} states\n",
         args.file.display(),
         property.key(),
         crate::report::grouped(views.len()),

@@ -1,12 +1,14 @@
 //! `check run`.
 
-use super::{Failure, limits, output, suite};
-use crate::cli::RunArgs;
-use crate::engine::Watch;
+use super::{Failure, limits_over, output, suite};
+use crate::cli::{MessageFormat, RunArgs};
+use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
-use crate::report::{human, json};
+use crate::profiles::{self, Profile};
+use crate::question::QuestionError;
+use crate::report::{github, human, json, junit};
 use crate::runner::{Difference, Outcome, run_all};
-use crate::suite::select;
+use crate::suite::{of_profile, select};
 use indicatif::{ProgressBar, ProgressStyle};
 use seamcheck_model::closed_enum::ClosedEnum;
 use std::path::Path;
@@ -15,38 +17,93 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
-    let runs = select(suite()?, &args.names)?;
+    let profile = profile(&args.profile)?;
+    let runs = if args.names.is_empty() {
+        of_profile(&profile).map_err(|error| Failure::Internal(error.to_string()))?
+    } else {
+        select(suite()?, &args.names)?
+    };
+    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
     let (planned, start) = (runs.len(), Instant::now());
     let progress = progress(planned, watch);
-    let mut limits = limits(args.limits);
-    if planned > 1 && args.limits.threads.is_none() {
-        // Two runs at a time leave nothing to a second thread.
-        limits.threads = 1;
-    }
-    let outcomes = run_all(runs, limits, watch, |outcome| {
+    let outcomes = run_all(runs, limits_of(&profile, args, planned), watch, |outcome| {
         progress.inc(1);
         progress.set_message(outcome.run.name.clone());
     });
     progress.finish_and_clear();
+    let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
     let exit = exit_of(&outcomes, planned);
-    if args.json {
-        output::print_json(&json::report(&outcomes, exit, false))?;
-    } else {
-        let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
-        output::print(&format!(
-            "{}\n{totals}\n",
-            human::suite(&outcomes, args.verbose)
-        ))?;
+    let printed = print(args, &outcomes, &totals, exit);
+    // A verdict that differs is graver than a file that is missing.
+    let mut all = vec![exit];
+    for written in [
+        printed,
+        write_summary(args, &outcomes, &totals),
+        write_junit(args, &outcomes, &names),
+        write_traces(args, &outcomes),
+    ] {
+        if let Err(failure) = written {
+            all.push(failure.exit());
+            super::complain(failure);
+        }
     }
-    if let Some(directory) = &args.traces
-        && let Err(failure) = write_traces(directory, &outcomes)
-    {
-        // A verdict that differs is graver than a trace that is missing.
-        let both = Exit::worst([exit, failure.exit()]);
-        super::complain(failure);
-        return Ok(both);
+    Ok(Exit::worst(all))
+}
+
+fn profile(name: &str) -> Result<Profile, Failure> {
+    let all = profiles::parse("profiles.toml", profiles::BUILT_IN);
+    let all = all.map_err(|error| Failure::Internal(error.to_string()))?;
+    profiles::find(all, name).map_err(|said| QuestionError::Usage(said).into())
+}
+
+fn limits_of(profile: &Profile, args: &RunArgs, planned: usize) -> Limits {
+    let of_profile = Limits {
+        memory: profile.max_memory << 20,
+        time: Duration::from_secs(profile.timeout),
+        ..Limits::default()
+    };
+    let mut limits = limits_over(of_profile, args.limits);
+    if planned > 1 && args.limits.threads.is_none() {
+        // Two runs at a time leave nothing to a second thread.
+        limits.threads = 1;
     }
-    Ok(exit)
+    limits
+}
+
+fn print(args: &RunArgs, outcomes: &[Outcome], totals: &str, exit: Exit) -> Result<(), Failure> {
+    let text = || format!("{}\n{totals}\n", human::suite(outcomes, args.verbose));
+    match args.message_format {
+        _ if args.json => output::print_json(&json::report(outcomes, exit, false)),
+        MessageFormat::Json => output::print_json(&json::report(outcomes, exit, false)),
+        MessageFormat::Human => output::print(&text()),
+        MessageFormat::Github => {
+            output::print(&format!("{}{}", text(), github::annotations(outcomes)))
+        }
+    }
+}
+
+/// Where GitHub asks for it.
+fn write_summary(args: &RunArgs, outcomes: &[Outcome], totals: &str) -> Result<(), Failure> {
+    match std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
+        Some(path) if args.message_format == MessageFormat::Github => {
+            output::append(Path::new(&path), &github::summary(outcomes, totals))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_junit(args: &RunArgs, outcomes: &[Outcome], names: &[String]) -> Result<(), Failure> {
+    let Some(path) = &args.junit else {
+        return Ok(());
+    };
+    let has_run = |name: &&String| outcomes.iter().any(|outcome| outcome.run.name == **name);
+    let not_run: Vec<String> = names
+        .iter()
+        .filter(|name| !has_run(name))
+        .cloned()
+        .collect();
+    let text = junit::report(outcomes, &not_run).map_err(Failure::Internal)?;
+    output::write(path, &text)
 }
 
 fn exit_of(outcomes: &[Outcome], planned: usize) -> Exit {
@@ -79,7 +136,10 @@ fn progress(planned: usize, watch: &Arc<Watch>) -> ProgressBar {
 }
 
 /// Every violated property of every run, executed again and written.
-fn write_traces(directory: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
+fn write_traces(args: &RunArgs, outcomes: &[Outcome]) -> Result<(), Failure> {
+    let Some(directory) = &args.traces else {
+        return Ok(());
+    };
     let failure = |error| Failure::Output {
         what: directory.display().to_string(),
         error,

@@ -13,7 +13,7 @@ mod visited;
 
 pub use traced::First;
 
-use super::{Limits, Report, Watch};
+use super::{Clock, Limits, Report, Watch};
 use layers::Layers;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::MAX_VCPUS;
@@ -47,7 +47,7 @@ pub fn first(
 /// Searches `system`.
 #[must_use]
 pub fn search(system: &System, until: Until, limits: Limits, watch: &Watch) -> Report {
-    let threads = limits.threads.max(1);
+    let (threads, clock) = (limits.threads.max(1), Clock::start());
     let (mut report, broken) = match system.scenario.vcpus {
         0 => Layers::<1>::new(system, until, threads).run(limits, watch),
         1 => Layers::<2>::new(system, until, threads).run(limits, watch),
@@ -57,7 +57,12 @@ pub fn search(system: &System, until: Until, limits: Limits, watch: &Watch) -> R
         _ => Layers::<{ 1 + MAX_VCPUS }>::new(system, until, threads).run(limits, watch),
     };
     if broken != 0 {
-        report.violations = traced::violations(system, broken, watch);
+        let found = traced::violations(system, broken, limits, clock, watch);
+        report.violations = found.violations;
+        if found.cut.is_some() {
+            report.cut = found.cut;
+            report.complete = false;
+        }
     }
     report
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// At most this many states.
     pub states: u64,
-    /// At most this many bytes of memory for states.
+    /// At most this many bytes of memory for states, asked before a table grows.
     pub memory: u64,
     /// At most this long.
     pub time: Duration,
@@ -41,6 +41,8 @@ pub enum Cut {
     Memory,
     /// [`Limits::time`].
     Time,
+    /// A violation is there, but a limit was hit before a shortest trace to it was found.
+    NoTrace,
     /// A store buffer was too short.
     StoreBuffer,
     /// The user interrupted it.
@@ -55,6 +57,9 @@ impl Cut {
             Self::States => "the limit on states was hit",
             Self::Memory => "the limit on memory was hit",
             Self::Time => "the limit on time was hit",
+            Self::NoTrace => {
+                "it is violated, but a limit was hit before a shortest trace was found"
+            }
             Self::StoreBuffer => "a store buffer overflowed",
             Self::Interrupted => "interrupted",
         }

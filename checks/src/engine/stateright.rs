@@ -11,6 +11,9 @@ use stateright::{Checker, Model, Property};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// About what a state takes in its tables and its queue; it can not be told to stop.
+pub const BYTES_PER_STATE: u64 = 200;
+
 /// What stateright found.
 #[derive(Clone, Copy, Debug)]
 pub struct Opinion {

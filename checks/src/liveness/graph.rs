@@ -135,11 +135,14 @@ impl Graph {
         self.keys.is_empty()
     }
 
-    /// What is kept, in bytes; the map holds every key a second time.
+    /// What is kept, in bytes, with the room that the tables are about to grow into; the map holds
+    /// every key a second time.
     fn bytes(&self) -> u64 {
         let key = size_of::<Key>();
         let state = 2 * key + 4 * size_of::<u32>() + size_of::<Actors>();
-        (self.keys.capacity() * state + self.edges.capacity() * size_of::<Edge>()) as u64
+        let now = self.keys.capacity() * state + self.edges.capacity() * size_of::<Edge>();
+        let is_full = 2 * self.keys.len() > self.keys.capacity();
+        (if is_full { 2 * now } else { now }) as u64
     }
 
     /// The transitions out of a state.

@@ -21,6 +21,8 @@ pub struct Proof {
     pub views: Views,
     /// States that the check looked at.
     pub rechecked: u64,
+    /// Whether the views reach a KVM_BUG_ON, after which nothing moves.
+    pub up_to_bug_on: bool,
     /// Time to collect the views.
     pub collected_in: Duration,
     /// Time to check them again.
@@ -55,6 +57,8 @@ pub fn prove(
     if let Some(cut) = found.cut {
         return Err(Unproved::Cut(cut));
     }
+    let bugs = |bad: &Bad| bad.property == Property::NoBugOn;
+    let up_to_bug_on = claimed & Property::NoBugOn.bit() == 0 && found.bad.iter().any(bugs);
     let bad: Vec<Bad> = found
         .bad
         .into_iter()
@@ -68,6 +72,7 @@ pub fn prove(
     Ok(Proof {
         views: found.views,
         rechecked,
+        up_to_bug_on,
         collected_in,
         rechecked_in: start.elapsed(),
     })

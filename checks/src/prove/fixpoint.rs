@@ -89,6 +89,8 @@ pub fn collect(system: &System, limits: Limits, watch: &Watch) -> Fixpoint {
             Some(Cut::Interrupted)
         } else if work.views.len() > limits.states {
             Some(Cut::States)
+        } else if work.bytes() > limits.memory {
+            Some(Cut::Memory)
         } else if started.elapsed() >= limits.time {
             Some(Cut::Time)
         } else {
@@ -120,6 +122,13 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// What the views take, about, with the room that their tables would grow into.
+    fn bytes(&self) -> u64 {
+        let view = size_of::<View>() + size_of::<Origin>();
+        let each = view + size_of::<seamcheck_model::system::state::Vcpu>() + size_of::<u64>();
+        3 * self.views.len() * each as u64
+    }
+
     /// Every move from states made of the views beside `key`.
     fn close(&mut self, key: SharedKey) {
         let shared = views::shared(key);

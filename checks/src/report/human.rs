@@ -1,6 +1,7 @@
 //! The report for people.
 
-use super::{assumptions, conflicts, grouped, reductions, scope};
+use super::{conflicts, grouped, particulars, reductions, rests_on, scope};
+use crate::assumptions::tags;
 use crate::packed::Packed;
 use crate::prove::answer::Proof;
 use crate::runner::Outcome;
@@ -80,8 +81,15 @@ fn at_length(out: &mut String, outcome: &Outcome) {
         "in conflict",
         &format!("{} ({pairs} pairs of leaves{seen})", names.join(", ")),
     );
-    for assumption in assumptions(packed) {
+    for assumption in particulars(packed) {
         line("assumes", &assumption);
+    }
+    line(
+        "rests on",
+        &format!("{} (check assumptions)", tags(&rests_on(outcome))),
+    );
+    if let Some(length) = packed.up_to_bug_on(*property) {
+        line("but", &up_to_bug_on(length));
     }
     if let Some(collision) = collision(packed, *property) {
         line("because", &collision);
@@ -92,6 +100,14 @@ fn at_length(out: &mut String, outcome: &Outcome) {
     }
     line("explored", &explored(packed));
     line("reductions", &reductions(&packed.system).join("; "));
+}
+
+/// What a property that is not broken is worth when the VM dies first.
+fn up_to_bug_on(length: u64) -> String {
+    format!(
+        "only up to a KVM_BUG_ON: the first fires after {length} transitions (no-bug-on), the VM is \
+         dead, and nothing moves any more"
+    )
 }
 
 /// The proof for every number of vCPUs.
@@ -222,6 +238,17 @@ fn row(out: &mut String, from: &[Outcome]) {
             proved.join(" / ")
         ));
     }
+    let first = last.verdicts.first().zip(last.packed.as_ref());
+    if let Some(length) = first.and_then(|((property, ..), packed)| packed.up_to_bug_on(*property))
+    {
+        also.push(format!(
+            "a KVM_BUG_ON ends everything, the first after {length}"
+        ));
+    }
+    let rests = rests_on(last);
+    if !rests.is_empty() {
+        also.push(format!("rests on {}", tags(&rests)));
+    }
     if !also.is_empty() {
         wrapped_at(out, 6, &format!("also: {}", also.join(", ")));
     }
@@ -313,9 +340,16 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
                 line("not seen", &witness.text(&packed.system));
             }
         }
-        for assumption in assumptions(packed) {
+        if let Some(length) = packed.up_to_bug_on(*property) {
+            line("but", &up_to_bug_on(length));
+        }
+        for assumption in particulars(packed) {
             line("assumes", &assumption);
         }
+        line(
+            "rests on",
+            &format!("{} (check assumptions)", tags(&rests_on(outcome))),
+        );
         line("explored", &explored(packed));
         line("reductions", &reductions(&packed.system).join("; "));
     }

@@ -1,6 +1,6 @@
 //! The report for programs: `seamcheck.report.v1`, documented in docs/json.md.
 
-use super::{assumptions, never_fired, reductions};
+use super::{never_fired, particulars, reductions, rests_on};
 use crate::exit::Exit;
 use crate::prove::answer::Proof;
 use crate::runner::Outcome;
@@ -42,6 +42,8 @@ struct RunReport {
     proof: Option<ProofText>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     assumptions: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rests_on: Vec<u64>,
     differences: Vec<String>,
 }
 
@@ -84,6 +86,8 @@ struct PropertyVerdict {
     length: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_to_bug_on: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_seen: Vec<String>,
 }
@@ -168,6 +172,7 @@ pub fn list(runs: &[Run]) -> Report {
                     verdict: None,
                     length: None,
                     because: None,
+                    up_to_bug_on: None,
                     not_seen: Vec::new(),
                 })
                 .collect(),
@@ -199,6 +204,7 @@ fn head(run: &Run) -> RunReport {
         stateright: None,
         proof: None,
         assumptions: Vec::new(),
+        rests_on: Vec::new(),
         differences: Vec::new(),
     }
 }
@@ -226,6 +232,10 @@ fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
                 None
             },
             because: because(outcome, *property, *found),
+            up_to_bug_on: outcome
+                .packed
+                .as_ref()
+                .and_then(|packed| packed.up_to_bug_on(*property)),
             not_seen: not_seen(*property, *found),
         });
     RunReport {
@@ -246,7 +256,8 @@ fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
             .as_ref()
             .and_then(|packed| packed.proof.as_ref()?.as_ref().ok())
             .map(ProofText::from),
-        assumptions: outcome.packed.as_ref().map(assumptions).unwrap_or_default(),
+        assumptions: outcome.packed.as_ref().map(particulars).unwrap_or_default(),
+        rests_on: rests_on(outcome),
         differences: outcome
             .differences
             .iter()

@@ -1,17 +1,24 @@
 //! Reports: pure functions of outcomes.
 
+pub mod github;
 pub mod human;
 pub mod json;
+pub mod junit;
+pub mod ledger;
+pub mod necessity;
 mod paragraph;
 pub mod proof;
+mod unguarded;
 
 pub(crate) use paragraph::{beside, wrapped_at};
 
+use crate::assumptions::{self, Kind};
 use crate::packed::Packed;
 use crate::question::Question;
 use crate::runner::Outcome;
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
 use seamcheck_model::system::System;
@@ -89,8 +96,22 @@ pub fn conflicts(system: &System) -> (Vec<Resource>, usize) {
 /// What a verdict rests on that the scenario leaves out: locks of the zapper's that nobody else
 /// takes against it, and rows and decisions that are only assumed.
 #[must_use]
-pub fn assumptions(packed: &Packed) -> Vec<String> {
+pub fn particulars(packed: &Packed) -> Vec<String> {
     assumed(&packed.question, &packed.system)
+}
+
+/// The numbers of the assumptions in the ledger that a run's verdicts rest on.
+#[must_use]
+pub fn rests_on(outcome: &Outcome) -> Vec<u64> {
+    let Some(packed) = &outcome.packed else {
+        return Vec::new();
+    };
+    let mut verdicts = outcome.verdicts.iter();
+    let kind = Kind {
+        every_number: matches!(packed.proof, Some(Ok(_))),
+        liveness: verdicts.any(|(property, ..)| property.is_liveness()),
+    };
+    assumptions::of(&packed.question, &packed.system, kind)
 }
 
 /// The same of a question and its system.
@@ -104,18 +125,24 @@ pub fn assumed(question: &Question, system: &System) -> Vec<String> {
     if !alone.is_empty() {
         all.push(format!("nobody else takes {} meanwhile", alone.join(", ")));
     }
-    let table = &question.table;
-    let used = |key: &str| system.code.leaves.iter().any(|leaf| leaf.key == key);
-    let assumed = table
-        .leaves
-        .iter()
-        .filter(|leaf| leaf.evidence == Evidence::Assumed && used(&leaf.key()));
-    let rows: Vec<String> = assumed.map(seamcheck_model::table::Leaf::key).collect();
+    let rows = rows_assumed(question, system);
     if !rows.is_empty() {
         all.push(format!(
             "rows of {} that nobody has read: {}",
-            table.name,
+            question.table.name,
             rows.join(", ")
+        ));
+    }
+    let unguarded = unguarded_effects(question, system);
+    if !unguarded.is_empty() {
+        all.push(format!("one step each: {}", unguarded.join(", ")));
+    }
+    let decisions = decisions_assumed(question);
+    if !decisions.is_empty() {
+        all.push(format!(
+            "decisions of {} that nobody has read: {}",
+            question.profile.name,
+            decisions.join(", ")
         ));
     }
     let profile = &question.profile;
@@ -124,6 +151,42 @@ pub fn assumed(question: &Question, system: &System) -> Vec<String> {
     });
     all.extend(paths.map(|path| format!("the code path {} as the profile guesses it", path.name)));
     all
+}
+
+/// Rows of the lock table that an agent uses and nobody has read.
+#[must_use]
+pub fn rows_assumed(question: &Question, system: &System) -> Vec<String> {
+    let used = |key: &str| system.code.leaves.iter().any(|leaf| leaf.key == key);
+    let leaves = question.table.leaves.iter();
+    let assumed = leaves.filter(|leaf| leaf.evidence == Evidence::Assumed && used(&leaf.key()));
+    assumed.map(seamcheck_model::table::Leaf::key).collect()
+}
+
+/// Effects of leaves in use that lack the lock which makes them a single step.
+#[must_use]
+pub fn unguarded_effects(question: &Question, system: &System) -> Vec<String> {
+    let used = |key: &str| system.code.leaves.iter().any(|leaf| leaf.key == key);
+    let leaves = question.table.leaves.iter();
+    let leaves = leaves.filter(|leaf| used(&leaf.key()));
+    leaves.flat_map(unguarded::of).collect()
+}
+
+/// Decisions of the profile that nobody has read and the question does not change.
+fn decisions_assumed(question: &Question) -> Vec<&'static str> {
+    let names = Decisions::NAMES.iter().zip(&question.profile.evidence);
+    let changed = |name: &str| question.set.iter().any(|(changed, _)| changed == name);
+    names
+        .filter(|(name, evidence)| **evidence == Evidence::Assumed && !changed(name))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+/// Whether a code path runs that nobody has read.
+#[must_use]
+pub fn is_any_path_assumed(question: &Question, system: &System) -> bool {
+    question.profile.paths.iter().any(|path| {
+        path.evidence == Evidence::Assumed && system.scenario.threads.contains(&path.name)
+    })
 }
 
 const fn opponent(mode: Mode) -> &'static str {
@@ -135,7 +198,8 @@ const fn opponent(mode: Mode) -> &'static str {
 }
 
 /// The zapper's acquisitions that no configured agent can make fail.
-fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
+#[must_use]
+pub fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
     let mut all: Vec<(Resource, Mode)> = Vec::new();
     for user in system
         .users()
@@ -154,6 +218,24 @@ fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
     }
     all.sort_unstable();
     all
+}
+
+/// A run in a table: the verdict on its subject, and the subject's name.
+#[must_use]
+pub fn subject(outcome: &Outcome) -> (String, &'static str) {
+    outcome
+        .verdicts
+        .first()
+        .map_or_else(Default::default, |(property, _, found)| {
+            (found.to_string(), property.key())
+        })
+}
+
+/// Everything about a run that is not as the suite expects.
+#[must_use]
+pub fn differences(outcome: &Outcome) -> Vec<String> {
+    let all = outcome.differences.iter();
+    all.map(ToString::to_string).collect()
 }
 
 /// `2 vCPUs, x86-TSO, kernel 6.16, TDX module 1.5.05, kick=none`.

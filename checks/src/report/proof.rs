@@ -2,6 +2,7 @@
 
 use super::json::{ProofText, QuestionText};
 use super::{grouped, human};
+use crate::assumptions::{self, Kind};
 use crate::exit::Exit;
 use crate::prove::answer::{Answer, SEARCHED, system};
 use crate::prove::fixpoint::{Bad, Who};
@@ -33,6 +34,10 @@ pub struct Report {
     length: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    up_to_bug_on: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rests_on: Vec<u64>,
 }
 
 /// `holds`, `violated`, `vacuous` or `unknown`.
@@ -60,14 +65,26 @@ fn because(answer: &Answer) -> Option<String> {
 }
 
 /// The answer as JSON.
-#[must_use]
-pub fn json(run: &Run, property: Property, answer: &Answer, exit: Exit) -> Report {
+///
+/// # Errors
+/// When the scenario does not fit the table or the profile.
+pub fn json(
+    question: &Question,
+    run: &Run,
+    property: Property,
+    answer: &Answer,
+    exit: Exit,
+) -> Result<Report, QuestionError> {
+    let rests_on = match answer {
+        Answer::Holds(_) => proof_rests_on(question)?,
+        _ => Vec::new(),
+    };
     let found = if let Answer::Violated(found) = answer {
         Some(found)
     } else {
         None
     };
-    Report {
+    Ok(Report {
         format: FORMAT,
         tool: crate::TOOL,
         exit: exit as u8,
@@ -82,7 +99,17 @@ pub fn json(run: &Run, property: Property, answer: &Answer, exit: Exit) -> Repor
         vcpus: found.map(|found| found.question.scenario.vcpus),
         length: found.and_then(|found| found.report.violation(property).map(|it| it.length())),
         because: because(answer),
-    }
+        up_to_bug_on: matches!(answer, Answer::Holds(proof) if proof.up_to_bug_on),
+        rests_on,
+    })
+}
+
+fn proof_rests_on(question: &Question) -> Result<Vec<u64>, QuestionError> {
+    let kind = Kind {
+        every_number: true,
+        liveness: false,
+    };
+    Ok(assumptions::of(question, &system(question)?, kind))
 }
 
 /// The answer for people.
@@ -133,10 +160,22 @@ pub fn human(
                 proof.rechecked_in.as_secs_f64()
             ),
         );
+        if proof.up_to_bug_on {
+            line(
+                "but",
+                "only up to a KVM_BUG_ON, which the views reach: the VM is dead then, and nothing \
+                 moves any more",
+            );
+        }
         let system = system(question)?;
         for assumption in super::assumed(question, &system) {
             line("assumes", &assumption);
         }
+        let rests = proof_rests_on(question)?;
+        line(
+            "rests on",
+            &format!("{} (check assumptions)", assumptions::tags(&rests)),
+        );
     }
     if let Answer::Unproved(bad) = answer {
         out.push_str(&abstract_path(&system(question)?, bad));

@@ -1,8 +1,9 @@
 //! `seamcheck.triage.v1`.
 
 use super::causes::Cause;
+use super::changes::Changes;
 use super::log::Log;
-use super::search::{Changes, Found, Pair};
+use super::search::{Found, Pair};
 use super::{Answer, Triage};
 use crate::exit::Exit;
 use crate::scenario_text;

@@ -5,19 +5,14 @@
 //! status at all, and that KVM_BUG_ON fires for it.
 
 use super::causes::Wanted;
+use super::goal::Goal;
 use crate::collisions::is_hypothetical;
-use crate::engine::exact::{self, Until};
+use crate::engine::exact;
 use crate::engine::{Clock, Cut, Limits, Violation, Watch};
 use crate::question::{Question, QuestionError, Source};
-use seamcheck_model::kernel::decisions::OnBusy;
-use seamcheck_model::kernel::{CodePath, Decisions, OnFailure};
-use seamcheck_model::kvm::instr::{CallSite, Instr};
-use seamcheck_model::module::LeafId;
-use seamcheck_model::property::Property;
+use seamcheck_model::kernel::CodePath;
 use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::system::labels::{OUTCOMES, Part, StepId};
-use seamcheck_model::system::state::Control;
-use seamcheck_model::system::{Agent, Event, Reductions, State, System};
+use seamcheck_model::system::{Reductions, System};
 use std::time::Duration;
 
 /// What a search of one kernel on one module came to.
@@ -111,94 +106,6 @@ pub fn search(
         }
     }
     Ok(open.into_iter().map(Open::close).collect())
-}
-
-/// A decision of the protocol that, taken otherwise, has KVM_BUG_ON fire for the status.
-#[derive(Debug)]
-pub struct Change {
-    /// The decision.
-    pub decision: &'static str,
-    /// What it would have to be.
-    pub value: &'static str,
-    /// What then happens.
-    pub sighting: Sighting,
-}
-
-/// What was found out about a kernel's decisions.
-#[derive(Debug)]
-pub struct Changes {
-    /// The kernel profile, as named.
-    pub kernel: String,
-    /// The lock table, as named.
-    pub module: String,
-    /// The decisions.
-    pub found: Vec<Change>,
-    /// Time ran out before all of them were tried.
-    pub is_cut: bool,
-}
-
-/// Every single decision of a kernel that, taken otherwise, has KVM_BUG_ON fire for the status beside
-/// one vCPU in a runnable TD; for at most `time`.
-///
-/// # Errors
-/// When the profile or the table is not understood.
-pub fn changes(
-    wanted: &Wanted,
-    kernel: &Source,
-    module: &Source,
-    time: Duration,
-    watch: &Watch,
-) -> Result<Changes, QuestionError> {
-    let clock = Clock::start();
-    let mut all = Changes {
-        kernel: kernel.name.clone(),
-        module: module.name.clone(),
-        found: Vec::new(),
-        is_cut: false,
-    };
-    let scenario = Scenario {
-        memory: Memory::Tso,
-        ..Scenario::default()
-    };
-    let plain = Question::new(module.clone(), kernel.clone(), Vec::new(), scenario)?;
-    for decision in Decisions::NAMES {
-        for (value, _) in Decisions::values(decision) {
-            let mut question = plain.clone();
-            question.decisions.set(decision, value)?;
-            let Ok(system) = question.system(Reductions::ALL) else {
-                continue;
-            };
-            if question.decisions == plain.decisions {
-                continue;
-            }
-            question
-                .set
-                .push(((*decision).to_owned(), value.to_owned()));
-            let limits = Limits {
-                time: time.saturating_sub(clock.elapsed()),
-                memory: MEMORY,
-                ..Limits::default()
-            };
-            let looked = Goal::new(wanted, &question, &system).look(limits, watch);
-            // A store buffer that overflows is the change's own doing.
-            all.is_cut |= looked.cut.is_some_and(|cut| cut != Cut::StoreBuffer);
-            if let Some(violation) = looked.fires {
-                let is_hypothetical = true;
-                let sighting = Sighting {
-                    question,
-                    system,
-                    violation,
-                    is_hypothetical,
-                };
-                all.found.push(Change {
-                    decision,
-                    value,
-                    sighting,
-                });
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// A pair that is being searched.
@@ -306,6 +213,7 @@ impl Open {
             let first = exact::first(&system, limits, watch, |_, event| {
                 goal.returned(event).is_some()
             });
+            self.cut = self.cut.or(first.cut);
             let part = first.found.and_then(|(_, event)| goal.returned(&event));
             self.silent = part.map(|part| Silence {
                 scenario: question.scenario.clone(),
@@ -337,7 +245,7 @@ impl Open {
 }
 
 /// The most that one search may take.
-const MEMORY: u64 = 1 << 30;
+pub(super) const MEMORY: u64 = 1 << 30;
 
 /// Who takes part: one or two vCPUs, or one or two code paths; fewest agents first, what KVM does not
 /// have last.
@@ -378,183 +286,4 @@ fn needs_hypothetical(question: &Question, scenario: &Scenario) -> bool {
         .iter()
         .filter_map(|name| question.profile.path(name));
     paths.any(is_hypothetical)
-}
-
-/// What a search saw.
-struct Looked {
-    /// The leaf comes to return the status.
-    is_returned: bool,
-    /// KVM_BUG_ON fires for it.
-    fires: Option<Violation>,
-    states: u64,
-    cut: Option<Cut>,
-}
-
-/// What a search looks for.
-struct Goal<'a> {
-    system: &'a System,
-    question: &'a Question,
-    wanted: &'a Wanted,
-    /// Steps at which the leaf comes to return the status, by step number.
-    returns: Vec<StepId>,
-    /// Steps at which KVM_BUG_ON fires for the leaf, whatever it returned.
-    bugs: Vec<StepId>,
-}
-
-impl<'a> Goal<'a> {
-    fn new(wanted: &'a Wanted, question: &'a Question, system: &'a System) -> Self {
-        let is_wanted = |leaf: LeafId| {
-            let key = &system.code.leaves[usize::from(leaf.0)].key;
-            let leaf = question.table.leaf(key);
-            leaf.is_some_and(|leaf| wanted.is(leaf))
-        };
-        let mut goal = Self {
-            system,
-            question,
-            wanted,
-            returns: Vec::new(),
-            bugs: Vec::new(),
-        };
-        for (address, op) in system.code.ops.iter().enumerate().skip(1) {
-            if is_wanted(op.leaf) {
-                let outcomes = wanted.outcomes(&system.code, op);
-                let steps =
-                    outcomes.map(|outcome| system.labels.id(Part::Module, address as u8, outcome));
-                goal.returns.extend(steps);
-            }
-        }
-        for part in parts(system) {
-            let mut called = None;
-            for (line, text) in system.program_of(part).iter().enumerate() {
-                if let Instr::Call { leaf, .. } = text.instr {
-                    called = Some(leaf);
-                }
-                let of_leaf = called.is_some_and(is_wanted);
-                for outcome in (0..OUTCOMES as u8).filter(|_| of_leaf) {
-                    let step = system.labels.id(part, line as u8, outcome);
-                    let broken = system.observations.breaks[usize::from(step.0)];
-                    // A call line breaks other properties; what the caller makes of it comes after.
-                    if broken & Property::NoBugOn.bit() != 0 {
-                        goal.bugs.push(step);
-                    }
-                }
-            }
-        }
-        goal
-    }
-
-    /// Searches to the end, or until a limit is hit.
-    fn look(&self, limits: Limits, watch: &Watch) -> Looked {
-        let clock = Clock::start();
-        let report = exact::search(self.system, Until::Everything, limits, watch);
-        let fired = |step: &StepId| report.fired[usize::from(step.0)] > 0;
-        let is_returned = self.returns.iter().any(fired);
-        let mut looked = Looked {
-            is_returned,
-            fires: None,
-            states: report.states,
-            cut: report.cut,
-        };
-        // KVM_BUG_ON may have fired for another status; only a look at each event tells.
-        if is_returned && self.bugs.iter().any(fired) {
-            let time = limits.time.saturating_sub(clock.elapsed());
-            let limits = Limits { time, ..limits };
-            let fires = |before: &State, event: &Event| self.fires(before, event);
-            let first = exact::first(self.system, limits, watch, fires);
-            looked.cut = looked.cut.or(first.cut);
-            looked.fires = first.found.map(|(path, last)| {
-                let property = Property::NoBugOn;
-                Violation {
-                    property,
-                    path,
-                    last,
-                }
-            });
-        }
-        looked
-    }
-
-    /// Whose call comes to return the status in this event, if one does.
-    fn returned(&self, event: &Event) -> Option<Part> {
-        let returns = event.trail.iter().any(|step| self.returns.contains(step));
-        returns.then_some(match event.agent {
-            Agent::Zapper => Part::Zapper,
-            Agent::Vcpu(_) => Part::Vcpu,
-            Agent::Thread(index) => Part::thread(usize::from(index)),
-        })
-    }
-
-    /// Whether KVM_BUG_ON fires for the leaf and the status. That step is never taken together with
-    /// one before it, so the status is the one before the event.
-    fn fires(&self, before: &State, event: &Event) -> bool {
-        let status = control(before, event.agent).status;
-        event
-            .trail
-            .first()
-            .is_some_and(|step| self.bugs.contains(step))
-            && self.system.code.statuses[usize::from(status)] == self.wanted.status
-    }
-
-    /// What KVM makes of the status, where it does not fire.
-    fn reaction(&self, part: Part) -> &'static str {
-        let decisions = self.system.decisions;
-        let calls = self
-            .system
-            .program_of(part)
-            .iter()
-            .filter_map(|line| match line.instr {
-                Instr::Call { leaf, site } => Some((leaf, site)),
-                _ => None,
-            });
-        let mut own = calls.filter(|(leaf, _)| {
-            let key = &self.system.code.leaves[usize::from(leaf.0)].key;
-            let leaf = self.question.table.leaf(key);
-            leaf.is_some_and(|leaf| self.wanted.is(leaf))
-        });
-        match part {
-            Part::Zapper => {
-                let attempt = own.find(|(_, site)| *site == CallSite::Attempt);
-                let busy = attempt
-                    .is_some_and(|(leaf, _)| self.system.is_called_busy(leaf, self.wanted.status));
-                match decisions.on_busy {
-                    _ if !busy => "KVM tolerates it, because the page was only premapped",
-                    OnBusy::KickAndRetry => "the first call: KVM kicks every vCPU and calls again",
-                    OnBusy::GiveUp => "the first call: KVM gives up and its caller ignores that",
-                    OnBusy::RetryWithoutKick => "KVM calls again until it is not busy",
-                }
-            }
-            Part::Vcpu if own.any(|(leaf, _)| leaf == self.system.enter_leaf()) => {
-                "the vCPU goes round its run loop and tries again"
-            }
-            Part::Vcpu if own.next().is_none() => "the guest sees it, not KVM",
-            Part::Vcpu if self.wanted.leaf == "TDH.MEM.PAGE.AUG" => "the page fault is retried",
-            Part::Vcpu => "what KVM makes of it is not modelled",
-            _ => {
-                let index = usize::from(part == Part::Thread1);
-                let name = self.system.scenario.threads.get(index);
-                let path = name.and_then(|name| self.question.profile.path(name));
-                match path.map(|path| path.on_failure) {
-                    Some(OnFailure::BugOnUnlessBusy) => "the ioctl returns -EBUSY to userspace",
-                    Some(OnFailure::Return) => "the ioctl returns an error to userspace",
-                    _ => "KVM_BUG_ON would fire, and was not reached",
-                }
-            }
-        }
-    }
-}
-
-fn parts(system: &System) -> Vec<Part> {
-    let threads = (0..system.threads.len()).map(Part::thread);
-    [Part::Zapper, Part::Vcpu]
-        .into_iter()
-        .chain(threads)
-        .collect()
-}
-
-fn control(state: &State, agent: Agent) -> Control {
-    match agent {
-        Agent::Zapper => state.shared.zapper,
-        Agent::Vcpu(index) => state.vcpus[usize::from(index)].control,
-        Agent::Thread(index) => state.shared.threads[usize::from(index)],
-    }
 }

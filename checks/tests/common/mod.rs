@@ -6,6 +6,7 @@
 use assert_cmd::Command;
 use seamcheck::engine::exact::{self, Until};
 use seamcheck::engine::{Limits, Report, Watch};
+use seamcheck::profiles;
 use seamcheck::suite::{self, Run};
 use seamcheck_model::system::{Reductions, System};
 use std::path::{Path, PathBuf};
@@ -69,9 +70,11 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     path
 }
 
-/// Everything in the suite.
+/// Everything that `check` runs by default.
 pub(crate) fn runs() -> Vec<Run> {
-    suite::built_in().expect("the suite is well-formed")
+    let profiles = profiles::parse("profiles.toml", profiles::BUILT_IN).expect("well-formed");
+    let default = profiles::find(profiles, "default").expect("there is one");
+    suite::of_profile(&default).expect("the suite is well-formed")
 }
 
 /// The run called `name`.

@@ -128,6 +128,10 @@ impl<'a, const W: usize> Layers<'a, W> {
             }
             self.expand();
             self.work_out();
+            if self.bytes() + self.growth() > limits.memory {
+                cut = Some(Cut::Memory);
+                break;
+            }
             self.take_in();
         }
         // The first layer is the start alone.
@@ -270,6 +274,16 @@ impl<'a, const W: usize> Layers<'a, W> {
         } else {
             None
         }
+    }
+
+    /// What the sets of states would take in addition for what was found last.
+    fn growth(&self) -> u64 {
+        let growth = self.shards.iter().enumerate().map(|(owner, shard)| {
+            let found = self.found.iter();
+            let handed = found.map(|found| found.successors[owner].keys.len());
+            shard.visited.growth(handed.sum())
+        });
+        growth.sum::<usize>() as u64
     }
 
     /// What the tables take, room they have grown for included.

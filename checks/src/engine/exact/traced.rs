@@ -10,16 +10,34 @@ use seamcheck_model::property::{Property, properties};
 use seamcheck_model::system::{Event, State, System, pack};
 use std::hash::{Hash, Hasher};
 
-/// A shortest violation of each property in `wanted`, a set of [`Property::bit`]s; fewer if there
-/// are fewer, or when the search is interrupted.
-pub(super) fn violations(system: &System, wanted: u16, watch: &Watch) -> Vec<Violation> {
-    let words = pack::words(system.scenario.vcpus, system.threads.len());
-    match words {
-        1 => Search::<1>::new(system).run(wanted, watch),
-        2 => Search::<2>::new(system).run(wanted, watch),
-        3 => Search::<3>::new(system).run(wanted, watch),
-        4 => Search::<4>::new(system).run(wanted, watch),
-        _ => Search::<{ pack::MAX_WORDS }>::new(system).run(wanted, watch),
+/// What was found.
+pub(super) struct Found {
+    /// A shortest violation of each property that was wanted; fewer when the search was cut short.
+    pub(super) violations: Vec<Violation>,
+    pub(super) cut: Option<Cut>,
+}
+
+/// A shortest violation of each property in `wanted`, a set of [`Property::bit`]s. `clock` was
+/// started with the first search.
+pub(super) fn violations(
+    system: &System,
+    wanted: u16,
+    limits: Limits,
+    clock: Clock,
+    watch: &Watch,
+) -> Found {
+    let until = Bounds {
+        wanted,
+        limits,
+        clock,
+        watch,
+    };
+    match pack::words(system.scenario.vcpus, system.threads.len()) {
+        1 => Search::<1>::new(system).run(&until),
+        2 => Search::<2>::new(system).run(&until),
+        3 => Search::<3>::new(system).run(&until),
+        4 => Search::<4>::new(system).run(&until),
+        _ => Search::<{ pack::MAX_WORDS }>::new(system).run(&until),
     }
 }
 
@@ -53,6 +71,20 @@ pub(super) fn first(
     }
 }
 
+/// Where the search ends.
+struct Bounds<'a> {
+    wanted: u16,
+    limits: Limits,
+    clock: Clock,
+    watch: &'a Watch,
+}
+
+/// How many states are expanded between two looks at the limits.
+const LOOK_EVERY: usize = 1 << 10;
+
+/// More new states than these have successors.
+const MOST_NEW: usize = LOOK_EVERY * 64;
+
 /// Packed states in order of discovery, found again through a table of their indices.
 struct Search<'a, const W: usize> {
     system: &'a System,
@@ -81,26 +113,49 @@ impl<'a, const W: usize> Search<'a, W> {
         }
     }
 
-    fn run(mut self, wanted: u16, watch: &Watch) -> Vec<Violation> {
+    fn run(mut self, until: &Bounds<'_>) -> Found {
+        let (wanted, mut cut) = (until.wanted, None);
         let start = self.key(&self.system.initial());
         self.insert(start, 0);
         let mut next = 0;
-        while next < self.keys.len() && self.broken & wanted != wanted {
+        while next < self.keys.len() && self.broken & wanted != wanted && cut.is_none() {
+            if next.is_multiple_of(LOOK_EVERY) {
+                cut = self.over(until);
+            }
             self.expand(next as u32, wanted);
             next += 1;
-            if next.is_multiple_of(1 << 12) && watch.is_stopped() {
-                break;
-            }
         }
         let found = std::mem::take(&mut self.found);
-        let built = found.into_iter();
-        built
-            .map(|(property, index, last)| Violation {
-                property,
-                path: self.path(index),
-                last,
-            })
-            .collect()
+        let built = found.into_iter().map(|(property, index, last)| Violation {
+            property,
+            path: self.path(index),
+            last,
+        });
+        Found {
+            violations: built.collect(),
+            cut,
+        }
+    }
+
+    fn over(&self, until: &Bounds<'_>) -> Option<Cut> {
+        if until.watch.is_stopped() {
+            Some(Cut::Interrupted)
+        } else if self.bytes_ahead() > until.limits.memory
+            || until.clock.elapsed() >= until.limits.time
+        {
+            Some(Cut::NoTrace)
+        } else {
+            None
+        }
+    }
+
+    /// What the tables take, and what they take in addition if they grow before the next look.
+    fn bytes_ahead(&self) -> u64 {
+        let each = size_of::<[u64; W]>() + size_of::<u32>();
+        let now = self.keys.capacity() * each + self.table.allocation_size();
+        // A table that grows takes twice its room beside the room it has.
+        let is_full = self.keys.len() + MOST_NEW > self.keys.capacity().min(self.table.capacity());
+        (if is_full { 3 * now } else { now }) as u64
     }
 
     fn first(
@@ -116,8 +171,8 @@ impl<'a, const W: usize> Search<'a, W> {
         let (mut next, mut overflowed) = (0, false);
         let (mut event, mut cut) = (None, None);
         while next < self.keys.len() && event.is_none() {
-            if next.is_multiple_of(1 << 10) {
-                cut = self.over(limits, clock, watch);
+            if next.is_multiple_of(LOOK_EVERY) {
+                cut = self.first_over(limits, clock, watch);
                 if cut.is_some() {
                     break;
                 }
@@ -143,13 +198,12 @@ impl<'a, const W: usize> Search<'a, W> {
         }
     }
 
-    fn over(&self, limits: Limits, clock: Clock, watch: &Watch) -> Option<Cut> {
-        let bytes = self.keys.len() * (size_of::<[u64; W]>() + 3 * size_of::<u32>());
+    fn first_over(&self, limits: Limits, clock: Clock, watch: &Watch) -> Option<Cut> {
         if watch.is_stopped() {
             Some(Cut::Interrupted)
         } else if self.keys.len() as u64 > limits.states {
             Some(Cut::States)
-        } else if bytes as u64 >= limits.memory {
+        } else if self.bytes_ahead() > limits.memory {
             Some(Cut::Memory)
         } else if clock.elapsed() >= limits.time {
             Some(Cut::Time)

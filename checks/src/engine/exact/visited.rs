@@ -50,6 +50,16 @@ impl<const W: usize> Visited<W> {
     pub(super) fn bytes(&self) -> usize {
         self.words.allocation_size()
     }
+
+    /// What it would take in addition with this many states more, none of which share a word.
+    pub(super) fn growth(&self, more: usize) -> usize {
+        if self.words.len() + more <= self.words.capacity() {
+            return 0;
+        }
+        // The new table stands beside the old one until everything has moved.
+        let each = size_of::<(Key<W>, u64)>() + 1;
+        (self.words.len() + more).next_power_of_two() * 2 * each
+    }
 }
 
 /// What all states of a word have in common.

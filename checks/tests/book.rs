@@ -1,0 +1,48 @@
+//! Chapters that the program writes, and the book's table of contents.
+
+mod common;
+
+use common::ended;
+use seamcheck::report::necessity;
+use seamcheck::suite;
+use std::path::Path;
+
+#[test]
+fn the_chapter_on_necessity_is_what_the_suite_says() {
+    let printed = ended(&["list", "--necessity"]);
+    let chapter = include_str!("../../docs/necessity.md");
+    assert!(
+        printed.out == chapter,
+        "docs/necessity.md differs from `check list --necessity`; `just book` writes it again"
+    );
+}
+
+#[test]
+fn every_value_of_every_decision_is_asked_about() {
+    let runs = suite::built_in().expect("well-formed");
+    assert_eq!(necessity::not_asked(&runs), []);
+}
+
+#[test]
+fn the_table_of_contents_names_every_chapter_and_no_other() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let contents = include_str!("../../docs/SUMMARY.md");
+    let mut named: Vec<&str> = contents
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .collect();
+    let mut there: Vec<String> = Vec::new();
+    for directory in ["", "adr/"] {
+        for entry in std::fs::read_dir(docs.join(directory)).expect("there") {
+            let name = entry.expect("readable").file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(".md") && name != "SUMMARY.md" {
+                there.push(format!("{directory}{name}"));
+            }
+        }
+    }
+    named.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(named, there);
+}
