@@ -38,6 +38,12 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Check a certificate again: that its views contain the start, are closed and break nothing.
     Recheck(RecheckArgs),
+    /// Leaf against leaf: which can collide on which lock, and under which KVM locks they really can.
+    Matrix(MatrixArgs),
+    /// Read a kernel log: what each failed SEAMCALL can have come from, and the shortest way there.
+    Triage(TriageArgs),
+    /// Read a patch mail: its lock table and its retry sites, row by row against the model's data.
+    Import(ImportArgs),
     /// List what verdicts rest on and no search here shows, by the numbers that reports print.
     Assumptions(AssumptionsArgs),
     /// Print a completion script for a shell.
@@ -212,6 +218,58 @@ pub(crate) struct ProveArgs {
 pub(crate) struct RecheckArgs {
     /// The certificate.
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MatrixArgs {
+    /// Lock table: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "1.5.05")]
+    pub(crate) module: String,
+    /// Kernel profile: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
+    pub(crate) kernel: String,
+    /// Print the matrix as JSON (seamcheck.matrix.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TriageArgs {
+    /// The log, as dmesg, journald or syslog write it; `-` for standard input.
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Ask this kernel profile only: a version, or a .toml file. Default: all that are built in.
+    #[arg(long, value_name = "VERSION|FILE")]
+    pub(crate) kernel: Option<String>,
+    /// Ask this lock table only: a version, or a .toml file. Default: all that are built in.
+    #[arg(long, value_name = "VERSION|FILE")]
+    pub(crate) module: Option<String>,
+    /// Search at most this long for each distinct failure.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) timeout: u64,
+    /// Print the answer as JSON (seamcheck.triage.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the trace of the first failure that has one to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The patch: a mail, a mailbox, plain text, or a page of an archive; `-` for standard input.
+    pub(crate) patch: PathBuf,
+    /// The lock table that the patch's is to agree with: a version, or a .toml file. All others that
+    /// are built in are shown beside it.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "patch-table")]
+    pub(crate) module: String,
+    /// The kernel profile that the patch's diff is to agree with: a version, or a .toml file. All
+    /// others that are built in are shown beside it.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "patch-v1")]
+    pub(crate) kernel: String,
+    /// Print the answer as JSON (seamcheck.import.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

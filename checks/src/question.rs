@@ -54,6 +54,22 @@ impl Source {
         })
     }
 
+    /// Reads it as a lock table.
+    ///
+    /// # Errors
+    /// At the first thing that is not understood.
+    pub fn table(&self) -> Result<LockTable, QuestionError> {
+        LockTable::parse(&self.name, &self.text).map_err(|error| bad_data(error, self))
+    }
+
+    /// Reads it as a kernel profile.
+    ///
+    /// # Errors
+    /// At the first thing that is not understood.
+    pub fn profile(&self) -> Result<KernelProfile, QuestionError> {
+        KernelProfile::parse(&self.name, &self.text).map_err(|error| bad_data(error, self))
+    }
+
     fn find(name: &str, known: &[(&str, &str)], what: &'static str) -> Result<Self, QuestionError> {
         if let Some((name, text)) = known.iter().find(|(version, _)| *version == name) {
             return Ok(Self {
@@ -217,10 +233,7 @@ impl Question {
         set: Vec<(String, String)>,
         scenario: Scenario,
     ) -> Result<Self, QuestionError> {
-        let table = LockTable::parse(&module.name, &module.text)
-            .map_err(|error| bad_data(error, &module))?;
-        let profile = KernelProfile::parse(&kernel.name, &kernel.text)
-            .map_err(|error| bad_data(error, &kernel))?;
+        let (table, profile) = (module.table()?, kernel.profile()?);
         let mut decisions = profile.decisions;
         for (name, value) in &set {
             decisions.set(name, value)?;

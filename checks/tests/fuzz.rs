@@ -9,7 +9,9 @@ mod common;
 mod mutation;
 
 use mutation::Mutator;
+use seamcheck::import::{Import, Ours};
 use seamcheck::prove::certificate::Certificate;
+use seamcheck::triage::log::Log;
 use seamcheck::{assumptions, profiles, suite};
 use seamcheck_model::builtin;
 use seamcheck_model::kernel::KernelProfile;
@@ -35,6 +37,8 @@ const TARGETS: &[(&str, Target)] = &[
     ("assumptions", |text| {
         said(assumptions::parse("fuzzed.toml", text))
     }),
+    ("log", log),
+    ("mail", mail),
     ("trace", trace),
     ("certificate", certificate),
 ];
@@ -57,6 +61,34 @@ fn certificate(text: &str) -> Result<(), String> {
     said(certificate.views())
 }
 
+/// A log without a failure counts as refused.
+fn log(text: &str) -> Result<(), String> {
+    let log = Log::read(text.as_bytes()).map_err(|error| error.to_string())?;
+    assert_eq!(
+        log.lines,
+        text.split_inclusive('\n').count() as u64,
+        "every line is read"
+    );
+    if log.failures.is_empty() {
+        return Err("no failure".into());
+    }
+    Ok(())
+}
+
+/// A mail with neither table nor retry site counts as refused.
+fn mail(text: &str) -> Result<(), String> {
+    let ours = Ours {
+        tables: Vec::new(),
+        kernels: Vec::new(),
+    };
+    let import = Import::new("fuzzed".into(), text.as_bytes(), &ours);
+    let _ = seamcheck::import::text::text(&import, &ours);
+    if import.found.is_empty() {
+        return Err("nothing in it".into());
+    }
+    Ok(())
+}
+
 /// Files that the program comes with.
 fn built_in(name: &str) -> Vec<Vec<u8>> {
     let texts = |all: &[(&str, &str)]| -> Vec<Vec<u8>> {
@@ -67,6 +99,7 @@ fn built_in(name: &str) -> Vec<Vec<u8>> {
     match name {
         "table" => texts(builtin::MODULES),
         "kernel" => texts(builtin::KERNELS),
+        "mail" => vec![include_bytes!("mails/removal.patch").to_vec()],
         "profiles" => vec![profiles::BUILT_IN.into()],
         "assumptions" => vec![assumptions::BUILT_IN.into()],
         // The suite is long, and checked for duplicates: a part of it says as much.
@@ -136,6 +169,16 @@ fn no_damaged_profile_of_the_suite_makes_the_parser_panic() {
 #[test]
 fn no_damaged_ledger_makes_the_parser_panic() {
     run("assumptions");
+}
+
+#[test]
+fn no_damaged_log_makes_the_reader_panic() {
+    run("log");
+}
+
+#[test]
+fn no_damaged_mail_makes_the_reader_panic() {
+    run("mail");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Rooms, from data to behaviour:
 //!
-//! - [`status`], [`resource`]: status words; locks and modes.
+//! - [`status`], [`leaf_number`], [`resource`]: status words; leaves by number; locks and modes.
 //! - [`table`]: lock tables (`data/modules/`); [`kernel`]: KVM profiles (`data/kernels/`); [`scenario`]:
 //!   who takes part. [`data`] reads files, [`builtin`] holds those that come with the crate.
 //! - [`module`]: lock-table rows compiled to steps; [`kvm`]: KVM's functions as programs, line by line.
@@ -18,6 +18,7 @@ pub mod closed_enum;
 pub mod data;
 pub mod kernel;
 pub mod kvm;
+pub mod leaf_number;
 pub mod module;
 pub mod observe;
 pub mod property;

@@ -38,7 +38,9 @@ status_codes! {
     HOST_PRIORITY_BUSY_TIMEOUT = 0x9000_0205_0000_0000: "A guest was refused for longer than TDCS.HP_LOCK_TIMEOUT; a trap-like TD exit.",
     PAGE_METADATA_INCORRECT = 0xC000_0300_0000_0000: "The page's PAMT entry has the wrong type.",
     TD_FATAL = 0xE000_0604_0000_0000: "The TD is in a fatal error state.",
+    LIFECYCLE_STATE_INCORRECT = 0xC000_0607_0000_0000: "The TD's key and life cycle state does not allow the call.",
     OP_STATE_INCORRECT = 0xC000_0608_0000_0000: "The TD's OP_STATE does not allow the call.",
+    VCPU_STATE_INCORRECT = 0xC000_0700_0000_0000: "The vCPU's state does not allow the call.",
     VCPU_ASSOCIATED = 0x8000_0701_0000_0000: "The vCPU is associated with another LP.",
     VCPU_NOT_ASSOCIATED = 0x8000_0702_0000_0000: "The vCPU is not associated with this LP.",
     FLUSHVP_NOT_DONE = 0x8000_0824_0000_0000: "TDH.VP.FLUSH is still missing for some vCPU.",
@@ -50,6 +52,7 @@ status_codes! {
     PAGE_SIZE_MISMATCH = 0xC000_0B0B_0000_0000: "The S-EPT entry is not a leaf at this level.",
     EPT_ENTRY_STATE_INCORRECT = 0xC000_0B0D_0000_0000: "The S-EPT entry's state does not allow the call.",
     EPT_PAGE_NOT_FREE = 0xC000_0B0E_0000_0000: "The S-EPT page still has entries in use.",
+    SW_ERROR = 0x8000_FF00_0000_0000: "Made by the kernel, not by the module: the SEAMCALL instruction itself failed or faulted.",
 }
 
 closed_enum! { "operand",

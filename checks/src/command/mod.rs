@@ -5,11 +5,14 @@ mod assumptions;
 mod completions;
 mod decode;
 mod explain;
+mod import;
 mod list;
+mod matrix;
 mod output;
 mod pairs;
 mod prove;
 mod run;
+mod triage;
 
 use crate::cli::{Cli, Command, LimitArgs};
 use crate::engine::{Cut, Limits, Watch};
@@ -46,6 +49,14 @@ pub enum Failure {
         /// What is wrong with it.
         error: String,
     },
+    /// An input can not be read.
+    #[error("{what}: {error}")]
+    Input {
+        /// Which.
+        what: String,
+        /// The system's words.
+        error: String,
+    },
     /// An output can not be written.
     #[error("{what}: {error}")]
     Output {
@@ -72,7 +83,10 @@ impl Failure {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Question(_) | Self::Trace { .. } | Self::Certificate { .. } => Exit::Usage,
+            Self::Question(_)
+            | Self::Trace { .. }
+            | Self::Certificate { .. }
+            | Self::Input { .. } => Exit::Usage,
             Self::Output { .. } => Exit::Unwritable,
             Self::CutShort { cut, .. } => cut_short(*cut),
             Self::Internal(_) => Exit::Internal,
@@ -102,6 +116,9 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Recheck(args)) => prove::again(&args),
         Some(Command::Assumptions(args)) => assumptions::assumptions(&args),
         Some(Command::Completions(args)) => completions::completions(&args),
+        Some(Command::Matrix(args)) => matrix::matrix(&args),
+        Some(Command::Triage(args)) => triage::triage(&args, watch),
+        Some(Command::Import(args)) => import::import(&args),
     }
 }
 

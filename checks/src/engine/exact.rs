@@ -11,11 +11,13 @@ mod moves;
 mod traced;
 mod visited;
 
+pub use traced::First;
+
 use super::{Clock, Limits, Report, Watch};
 use layers::Layers;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::MAX_VCPUS;
-use seamcheck_model::system::System;
+use seamcheck_model::system::{Event, State, System};
 
 /// What to stop at, once the states at that distance are all expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,17 @@ pub enum Until {
 
 /// A state: the number of its singletons, then those of its vCPUs.
 type Key<const W: usize> = [u32; W];
+
+/// Searches `system` for the nearest event that `wanted` says yes to, given the state before it.
+#[must_use]
+pub fn first(
+    system: &System,
+    limits: Limits,
+    watch: &Watch,
+    wanted: impl FnMut(&State, &Event) -> bool,
+) -> First {
+    traced::first(system, limits, watch, wanted)
+}
 
 /// Searches `system`.
 #[must_use]

@@ -6,8 +6,11 @@ pub mod json;
 pub mod junit;
 pub mod ledger;
 pub mod necessity;
+mod paragraph;
 pub mod proof;
 mod unguarded;
+
+pub(crate) use paragraph::{beside, wrapped_at};
 
 use crate::assumptions::{self, Kind};
 use crate::packed::Packed;

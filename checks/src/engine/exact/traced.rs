@@ -41,6 +41,36 @@ pub(super) fn violations(
     }
 }
 
+/// What a search for one event came to.
+#[derive(Clone, Debug)]
+pub struct First {
+    /// Keys of the states from the initial one to the one the event starts from, and the event.
+    pub found: Option<(Vec<Vec<u64>>, Event)>,
+    /// Distinct states found.
+    pub states: u64,
+    /// Why the search is not complete, if it is not and nothing was found.
+    pub cut: Option<Cut>,
+}
+
+/// The nearest event that `wanted` says yes to, given the state before it. It is asked of every
+/// transition, in order of distance from the initial state.
+pub(super) fn first(
+    system: &System,
+    limits: Limits,
+    watch: &Watch,
+    mut wanted: impl FnMut(&State, &Event) -> bool,
+) -> First {
+    let words = pack::words(system.scenario.vcpus, system.threads.len());
+    let wanted = &mut wanted;
+    match words {
+        1 => Search::<1>::new(system).first(limits, watch, wanted),
+        2 => Search::<2>::new(system).first(limits, watch, wanted),
+        3 => Search::<3>::new(system).first(limits, watch, wanted),
+        4 => Search::<4>::new(system).first(limits, watch, wanted),
+        _ => Search::<{ pack::MAX_WORDS }>::new(system).first(limits, watch, wanted),
+    }
+}
+
 /// Where the search ends.
 struct Bounds<'a> {
     wanted: u16,
@@ -126,6 +156,60 @@ impl<'a, const W: usize> Search<'a, W> {
         // A table that grows takes twice its room beside the room it has.
         let is_full = self.keys.len() + MOST_NEW > self.keys.capacity().min(self.table.capacity());
         (if is_full { 3 * now } else { now }) as u64
+    }
+
+    fn first(
+        mut self,
+        limits: Limits,
+        watch: &Watch,
+        wanted: &mut impl FnMut(&State, &Event) -> bool,
+    ) -> First {
+        let (clock, system) = (Clock::start(), self.system);
+        let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
+        let start = self.key(&system.initial());
+        self.insert(start, 0);
+        let (mut next, mut overflowed) = (0, false);
+        let (mut event, mut cut) = (None, None);
+        while next < self.keys.len() && event.is_none() {
+            if next.is_multiple_of(LOOK_EVERY) {
+                cut = self.first_over(limits, clock, watch);
+                if cut.is_some() {
+                    break;
+                }
+            }
+            let before = pack::unpack(&self.keys[next], vcpus, threads);
+            let overflow = system.successors(&before, |taken, after| {
+                if event.is_none() && wanted(&before, &taken) {
+                    event = Some(taken);
+                }
+                let key = self.key(&after);
+                self.insert(key, next as u32);
+            });
+            overflowed |= overflow.0;
+            next += 1;
+        }
+        if event.is_none() && cut.is_none() && overflowed {
+            cut = Some(Cut::StoreBuffer);
+        }
+        First {
+            found: event.map(|event| (self.path(next as u32 - 1), event)),
+            states: self.keys.len() as u64,
+            cut,
+        }
+    }
+
+    fn first_over(&self, limits: Limits, clock: Clock, watch: &Watch) -> Option<Cut> {
+        if watch.is_stopped() {
+            Some(Cut::Interrupted)
+        } else if self.keys.len() as u64 > limits.states {
+            Some(Cut::States)
+        } else if self.bytes_ahead() > limits.memory {
+            Some(Cut::Memory)
+        } else if clock.elapsed() >= limits.time {
+            Some(Cut::Time)
+        } else {
+            None
+        }
     }
 
     fn expand(&mut self, index: u32, wanted: u16) {
