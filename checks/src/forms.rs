@@ -1,35 +1,68 @@
 //! The claim's other forms: the stateright actor model and the code under loom.
 
-mod actors;
+pub mod actors;
 mod loom;
 
+use crate::engine::{Limits, Watch};
 use crate::question::QuestionError;
 use crate::suite::{Form, Run};
 use crate::verdict::Verdict;
+use seamcheck_model::property::Property;
 use std::time::Duration;
+
+/// A step of a trace in another form, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceStep(pub String);
 
 /// What the search of another form found.
 #[derive(Clone, Debug)]
 pub struct FormReport {
-    /// On the claim.
-    pub verdict: Verdict,
+    /// Per property that was asked for.
+    pub verdicts: Vec<(Property, Verdict)>,
     /// States, or executions.
     pub states: u64,
     /// `states` or `executions`.
     pub unit: &'static str,
     /// Wall-clock time.
     pub elapsed: Duration,
+    /// Witnesses that were not seen, in words.
+    pub missing: Vec<String>,
+    /// The shortest counterexample to the first property that is violated, if the form has one.
+    pub trace: Vec<TraceStep>,
+}
+
+impl FormReport {
+    /// What it says about a property; `None` when it was not asked.
+    #[must_use]
+    pub fn verdict(&self, property: Property) -> Option<Verdict> {
+        let mut verdicts = self.verdicts.iter();
+        verdicts
+            .find(|(asked, _)| *asked == property)
+            .map(|(_, verdict)| *verdict)
+    }
+
+    /// True when no property is left unknown.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let mut verdicts = self.verdicts.iter();
+        !verdicts.any(|(_, verdict)| matches!(verdict, Verdict::Unknown(_)))
+    }
 }
 
 /// Searches the run's form.
 ///
 /// # Errors
-/// When the form does not know a decision.
-pub fn search(run: &Run) -> Result<FormReport, QuestionError> {
-    let decisions = run.question()?.decisions;
+/// When the form does not know a decision, or has not what the scenario asks for.
+pub fn search(run: &Run, limits: Limits, watch: &Watch) -> Result<FormReport, QuestionError> {
+    let question = run.question()?;
+    let wanted: Vec<Property> = run.expect.iter().map(|(property, _)| *property).collect();
     let report = match run.form {
-        Form::Loom => loom::search(decisions),
-        Form::Actors | Form::Packed => actors::search(decisions, run.scenario.vcpus),
+        Form::Loom => loom::search(question.decisions)
+            .map_err(|error| QuestionError::Usage(error.to_string())),
+        Form::Actors | Form::Packed => actors::search(&question, &wanted, limits, watch),
     };
-    report.map_err(|error| QuestionError::Usage(format!("{}: {error}", run.name)))
+    report.map_err(|error| match error {
+        QuestionError::Usage(text) => QuestionError::Usage(format!("{}: {text}", run.name)),
+        error => error,
+    })
 }

@@ -6,12 +6,14 @@
 //! - [`engine`]: the exact search and stateright beside it; [`forms`]: the claim's other forms.
 //! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`runner`]: both together.
 //! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text and JSON.
+//! - [`agree`]: whether independent models give the same verdicts.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`cli`], [`command`], [`exit`]: the program.
 
 /// Name and version of this program, as files that it writes carry it.
 pub const TOOL: &str = concat!("seamcheck ", env!("CARGO_PKG_VERSION"));
 
+pub mod agree;
 pub mod cli;
 pub mod command;
 pub mod engine;

@@ -10,7 +10,10 @@ use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
 
 /// The suite that comes with the program, file by file: name and text.
-pub const FILES: &[(&str, &str)] = &[("suite/default.toml", include_str!("../suite/default.toml"))];
+pub const FILES: &[(&str, &str)] = &[
+    ("suite/default.toml", include_str!("../suite/default.toml")),
+    ("suite/actors.toml", include_str!("../suite/actors.toml")),
+];
 
 /// Which formulation of the claim a run searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

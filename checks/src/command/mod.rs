@@ -1,8 +1,10 @@
 //! What each command of `check` does.
 
+mod agree;
 mod ask;
 mod decode;
 mod explain;
+mod explore;
 mod list;
 mod output;
 mod pairs;
@@ -98,6 +100,8 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
+        Some(Command::Agree(args)) => agree::agree(&args, watch),
+        Some(Command::Explore(args)) => explore::explore(&args, watch),
     }
 }
 

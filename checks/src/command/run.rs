@@ -1,10 +1,11 @@
 //! `check run`.
 
 use super::{Failure, limits, output, suite};
+use crate::agree::{disagreements, matrix};
 use crate::cli::RunArgs;
 use crate::engine::Watch;
 use crate::exit::Exit;
-use crate::report::{human, json};
+use crate::report::{agreement, human, json};
 use crate::runner::{Difference, Outcome, run_all};
 use crate::suite::select;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,8 +34,9 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         output::print_json(&json::report(&outcomes, exit, false))?;
     } else {
         let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
+        let agreement = agreement::in_suite(&matrix(&outcomes), &disagreements(&outcomes));
         output::print(&format!(
-            "{}\n{totals}\n",
+            "{}{agreement}\n{totals}\n",
             human::suite(&outcomes, args.verbose)
         ))?;
     }
@@ -51,10 +53,11 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
 
 fn exit_of(outcomes: &[Outcome], planned: usize) -> Exit {
     let interrupted = (outcomes.len() < planned).then_some(Exit::Interrupted);
+    let apart = (!disagreements(outcomes).is_empty()).then_some(Exit::Disagreement);
     let found = outcomes
         .iter()
         .flat_map(|outcome| outcome.differences.iter().map(Difference::exit));
-    Exit::worst(found.chain(interrupted))
+    Exit::worst(found.chain(interrupted).chain(apart))
 }
 
 /// On standard error, and only on a terminal.

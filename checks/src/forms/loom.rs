@@ -4,6 +4,7 @@ use super::FormReport;
 use crate::engine::{Clock, Cut};
 use crate::verdict::Verdict;
 use seamcheck_model::kernel::{Decisions, Unsupported};
+use seamcheck_model::property::Property;
 use seamcheck_model::threads::{FirstCall, Memory, Order, TrackWindow, run_under_loom};
 
 /// More executions than the code needs; beyond, the verdict is `unknown`.
@@ -33,9 +34,11 @@ pub(super) fn search(decisions: Decisions) -> Result<FormReport, Unsupported> {
         Verdict::Holds
     };
     Ok(FormReport {
-        verdict,
+        verdicts: vec![(Property::NoSecondBusy, verdict)],
         states: executions,
         unit: "executions",
         elapsed: clock.elapsed(),
+        missing: Vec::new(),
+        trace: Vec::new(),
     })
 }

@@ -1,5 +1,6 @@
 //! Reports: pure functions of outcomes.
 
+pub mod agreement;
 pub mod human;
 pub mod json;
 pub mod proof;
