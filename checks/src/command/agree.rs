@@ -15,7 +15,11 @@ pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
         matches!(run.form, Form::Packed | Form::Actors)
             && named.iter().any(|named| asks_the_same(named, run))
     };
-    let runs: Vec<Run> = all.into_iter().filter(wanted).collect();
+    let runs: Vec<Run> = all
+        .into_iter()
+        .filter(wanted)
+        .filter_map(compared)
+        .collect();
     let planned = runs.len();
     let mut limits = limits(args.limits);
     if args.limits.threads.is_none() {
@@ -39,4 +43,11 @@ pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
         output::print(&agreement::human(&rows, &apart))?;
     }
     Ok(exit)
+}
+
+/// The run with what a second model can be asked too. Proofs and second searches compare nothing here.
+fn compared(mut run: Run) -> Option<Run> {
+    run.expect.retain(|(property, _)| !property.is_liveness());
+    (run.views, run.stateright) = (None, false);
+    (!run.expect.is_empty()).then_some(run)
 }
