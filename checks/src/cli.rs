@@ -48,6 +48,10 @@ pub(crate) enum Command {
     Assumptions(AssumptionsArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
+    /// Compare the verdicts of independent models: rows mutants, columns models.
+    Agree(AgreeArgs),
+    /// Walk through the actor model's states in a browser, with sequence diagrams.
+    Explore(ExploreArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -218,6 +222,40 @@ pub(crate) struct ProveArgs {
 pub(crate) struct RecheckArgs {
     /// The certificate.
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgreeArgs {
+    /// Checks to compare, by name (`M06`) or with a memory model (`M06/tso`); all of them when none is named.
+    pub(crate) names: Vec<String>,
+    /// Print the matrix as JSON (seamcheck.agreement.v1) on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExploreArgs {
+    /// Number of vCPUs, from 1 to 4.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) vcpus: usize,
+    /// Lock table: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "1.5.05")]
+    pub(crate) module: String,
+    /// Kernel profile: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
+    pub(crate) kernel: String,
+    /// Change a decision of the protocol (`check list --decisions`), or a setting of the scenario:
+    /// accept, attr, zero_step, exit_reason (true or false).
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Memory model: sc or tso.
+    #[arg(long, value_name = "MODEL", default_value = "tso")]
+    pub(crate) memory: String,
+    /// Port on 127.0.0.1; 0 takes any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    pub(crate) port: u16,
 }
 
 #[derive(Debug, Args)]

@@ -1,107 +1,68 @@
 //! The claim's other forms: the stateright actor model and the code under loom.
 
-use crate::engine::{Clock, Cut};
+pub mod actors;
+mod loom;
+
+use crate::engine::{Limits, Watch};
 use crate::question::QuestionError;
 use crate::suite::{Form, Run};
 use crate::verdict::Verdict;
-use seamcheck_model::actors::{ActorClaim, NO_SECOND_BUSY, WITNESSES, only};
-use seamcheck_model::kernel::Decisions;
-use seamcheck_model::kernel::Unsupported;
-use seamcheck_model::threads::{FirstCall, Memory, Order, TrackWindow, run_under_loom};
-use stateright::{Checker, HasDiscoveries, Model};
+use seamcheck_model::property::Property;
 use std::time::Duration;
+
+/// A step of a trace in another form, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceStep(pub String);
 
 /// What the search of another form found.
 #[derive(Clone, Debug)]
 pub struct FormReport {
-    /// On the claim.
-    pub verdict: Verdict,
+    /// Per property that was asked for.
+    pub verdicts: Vec<(Property, Verdict)>,
     /// States, or executions.
     pub states: u64,
     /// `states` or `executions`.
     pub unit: &'static str,
     /// Wall-clock time.
     pub elapsed: Duration,
+    /// Witnesses that were not seen, in words.
+    pub missing: Vec<String>,
+    /// The shortest counterexample to the first property that is violated, if the form has one.
+    pub trace: Vec<TraceStep>,
 }
 
-/// More executions than the code needs; beyond, the verdict is `unknown`.
-const MAX_EXECUTIONS: usize = 100_000;
+impl FormReport {
+    /// What it says about a property; `None` when it was not asked.
+    #[must_use]
+    pub fn verdict(&self, property: Property) -> Option<Verdict> {
+        let mut verdicts = self.verdicts.iter();
+        verdicts
+            .find(|(asked, _)| *asked == property)
+            .map(|(_, verdict)| *verdict)
+    }
 
-/// How often the vCPU goes round under loom.
-const LAPS: usize = 2;
+    /// True when no property is left unknown.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let mut verdicts = self.verdicts.iter();
+        !verdicts.any(|(_, verdict)| matches!(verdict, Verdict::Unknown(_)))
+    }
+}
 
 /// Searches the run's form.
 ///
 /// # Errors
-/// When the form does not know a decision.
-pub fn search(run: &Run) -> Result<FormReport, QuestionError> {
-    let decisions = run.question()?.decisions;
+/// When the form does not know a decision, or has not what the scenario asks for.
+pub fn search(run: &Run, limits: Limits, watch: &Watch) -> Result<FormReport, QuestionError> {
+    let question = run.question()?;
+    let wanted: Vec<Property> = run.expect.iter().map(|(property, _)| *property).collect();
     let report = match run.form {
-        Form::Loom => loom(decisions),
-        Form::Actors | Form::Packed => actors(decisions, run.scenario.vcpus),
+        Form::Loom => loom::search(question.decisions)
+            .map_err(|error| QuestionError::Usage(error.to_string())),
+        Form::Actors | Form::Packed => actors::search(&question, &wanted, limits, watch),
     };
-    report.map_err(|error| QuestionError::Usage(format!("{}: {error}", run.name)))
-}
-
-/// Breadth first, on one thread; a run of its own for the claim, and one for the witnesses.
-fn actors(decisions: Decisions, vcpus: usize) -> Result<FormReport, Unsupported> {
-    let clock = Clock::start();
-    let claim = ActorClaim { vcpus, decisions };
-    let searched = only(claim.model()?, NO_SECOND_BUSY)
-        .checker()
-        .spawn_bfs()
-        .join();
-    let states = searched.unique_state_count() as u64;
-    let verdict = match searched.discovery(NO_SECOND_BUSY) {
-        Some(path) => Verdict::Violated(path.into_actions().len() as u64),
-        None if sees_every_witness(&claim)? => Verdict::Holds,
-        None => Verdict::Vacuous,
-    };
-    Ok(FormReport {
-        verdict,
-        states,
-        unit: "states",
-        elapsed: clock.elapsed(),
-    })
-}
-
-fn sees_every_witness(claim: &ActorClaim) -> Result<bool, Unsupported> {
-    let wanted = HasDiscoveries::AllOf(WITNESSES.iter().copied().collect());
-    let searched = claim
-        .model()?
-        .checker()
-        .finish_when(wanted)
-        .spawn_bfs()
-        .join();
-    Ok(WITNESSES
-        .iter()
-        .all(|witness| searched.discovery(witness).is_some()))
-}
-
-/// Every interleaving and every weak-memory outcome of the window of TDH.MEM.TRACK.
-fn loom(decisions: Decisions) -> Result<FormReport, Unsupported> {
-    let clock = Clock::start();
-    let window = TrackWindow {
-        decisions,
-        laps: LAPS,
-        first_call: FirstCall::WasBusy,
-        lock_words: Order::Relaxed,
-    };
-    let report = run_under_loom(&window, Memory::Weak, MAX_EXECUTIONS)?;
-    let executions = report.executions as u64;
-    let verdict = if report.violated {
-        Verdict::Violated(executions)
-    } else if report.capped {
-        Verdict::Unknown(Cut::States)
-    } else if report.second_calls == 0 || report.turned_back == 0 {
-        Verdict::Vacuous
-    } else {
-        Verdict::Holds
-    };
-    Ok(FormReport {
-        verdict,
-        states: executions,
-        unit: "executions",
-        elapsed: clock.elapsed(),
+    report.map_err(|error| match error {
+        QuestionError::Usage(text) => QuestionError::Usage(format!("{}: {text}", run.name)),
+        error => error,
     })
 }

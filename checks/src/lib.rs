@@ -8,12 +8,14 @@
 //! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`profiles`]: which of
 //!   it is run; [`runner`]: both together.
 //! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text, JSON, JUnit, and for GitHub.
+//! - [`agree`]: whether independent models give the same verdicts.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`cli`], [`command`], [`exit`]: the program.
 
 /// Name and version of this program, as files that it writes carry it.
 pub const TOOL: &str = concat!("seamcheck ", env!("CARGO_PKG_VERSION"));
 
+pub mod agree;
 pub mod assumptions;
 pub mod cli;
 pub mod collisions;

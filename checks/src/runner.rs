@@ -184,10 +184,16 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             differences.extend(wrong_lassos(&run, &packed));
             (verdicts, Some(packed), None, differences)
         }),
-        Form::Actors | Form::Loom => forms::search(&run).map(|report| {
-            let verdicts = judge_all(&run, |_| report.verdict);
+        Form::Actors | Form::Loom => forms::search(&run, limits, watch).map(|report| {
+            let unasked = Verdict::Vacuous;
+            let verdicts = judge_all(&run, |property| report.verdict(property).unwrap_or(unasked));
             let mut differences = wrong_verdicts(&verdicts);
-            if run.states != Some(report.states) && matches!(report.verdict, Verdict::Holds) {
+            let found = verdicts.iter().map(|(_, _, found)| *found);
+            // A count is recorded for searches that come to an end with nothing to end them early.
+            let counted = found
+                .clone()
+                .all(|found| matches!(found, Verdict::Holds | Verdict::Vacuous));
+            if counted && run.states != Some(report.states) {
                 differences.push(Difference::States {
                     expected: run.states,
                     found: report.states,

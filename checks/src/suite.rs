@@ -13,6 +13,7 @@ use seamcheck_model::scenario::Scenario;
 /// The suite that comes with the program, file by file: name and text.
 pub const FILES: &[(&str, &str)] = &[
     ("suite/default.toml", include_str!("../suite/default.toml")),
+    ("suite/actors.toml", include_str!("../suite/actors.toml")),
     ("suite/nightly.toml", include_str!("../suite/nightly.toml")),
 ];
 

@@ -31,6 +31,31 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
+fn agreements_have_the_documented_fields() {
+    let format = Format::read("seamcheck.agreement.v1");
+    let mut met = BTreeSet::new();
+    // Violated, holding; what the actors can not see; what nobody asked of them.
+    let matrix = printed(&["agree", "--json", "M03", "M10"]);
+    format.assert_fits(&matrix, &mut met);
+    let mut cells = BTreeSet::new();
+    for row in matrix["rows"].as_array().expect("rows") {
+        for cell in row["cells"].as_object().expect("cells").values() {
+            let fields = cell.as_object().expect("a cell").keys();
+            cells.extend(fields.map(|field| format!("cell.{field}")));
+        }
+    }
+    let all = format.all();
+    assert!(cells.is_subset(&all), "{cells:?}");
+    met.extend(cells);
+    // No two verdicts differ, and everything that was asked for was run.
+    let unmet = all.difference(&met);
+    let unmet: Vec<&String> = unmet
+        .filter(|field| !field.starts_with("disagreement."))
+        .collect();
+    assert_eq!(unmet, ["cell.not_run"]);
+}
+
+#[test]
 fn reports_have_the_documented_fields_and_no_others() {
     let format = Format::read("seamcheck.report.v1");
     let mut met = BTreeSet::new();
@@ -43,7 +68,7 @@ fn reports_have_the_documented_fields_and_no_others() {
             "claim-init-vcpu",
             "M22",
             "loom",
-            "actors-no-wait",
+            "actors-M03",
         ],
         // Unknown.
         &["run", "--json", "6.16-1.5.05-1vcpu/sc", "--max-states=100"],

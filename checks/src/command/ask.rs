@@ -1,7 +1,7 @@
 //! `check what-if`.
 
 use super::{Failure, explain, limits, output};
-use crate::cli::{QuestionArgs, WhatIfArgs};
+use crate::cli::{ExploreArgs, QuestionArgs, WhatIfArgs};
 use crate::engine::exact::Until;
 use crate::engine::{Violation, Watch};
 use crate::exit::Exit;
@@ -88,8 +88,38 @@ pub(super) fn question(
     // I8 is about the cached exit reason, which only this question carries.
     scenario.exit_reason = property == Property::InterruptOnce;
     scenario_text::set(&mut scenario, "memory", &args.memory)?;
+    let decisions = changes(&args.set, &mut scenario)?;
+    Question::new(
+        Source::module(&args.module)?,
+        Source::kernel(&args.kernel)?,
+        decisions,
+        scenario,
+    )
+}
+
+/// What the actors are asked, to be walked through: one page, a finalized TD, no ioctl threads.
+pub(super) fn actors_question(args: &ExploreArgs) -> Result<Question, QuestionError> {
+    let mut scenario = Scenario {
+        vcpus: args.vcpus,
+        ..Scenario::default()
+    };
+    scenario_text::set(&mut scenario, "memory", &args.memory)?;
+    let decisions = changes(&args.set, &mut scenario)?;
+    Question::new(
+        Source::module(&args.module)?,
+        Source::kernel(&args.kernel)?,
+        decisions,
+        scenario,
+    )
+}
+
+/// Decisions are returned, settings go to the scenario.
+fn changes(
+    given: &[String],
+    scenario: &mut Scenario,
+) -> Result<Vec<(String, String)>, QuestionError> {
     let (mut decisions, mut named) = (Vec::new(), Vec::new());
-    for change in &args.set {
+    for change in given {
         let (name, value) = change
             .split_once('=')
             .ok_or_else(|| QuestionError::Usage(format!("`--set {change}`: write NAME=VALUE")))?;
@@ -102,7 +132,7 @@ pub(super) fn question(
         if Decisions::NAMES.contains(&name) {
             decisions.push((name.to_owned(), value.to_owned()));
         } else if scenario_text::NAMES.contains(&name) {
-            scenario_text::set(&mut scenario, name, value)?;
+            scenario_text::set(scenario, name, value)?;
         } else {
             let known: Vec<&str> = [Decisions::NAMES, &scenario_text::NAMES].concat();
             return Err(QuestionError::Usage(format!(
@@ -112,12 +142,7 @@ pub(super) fn question(
             )));
         }
     }
-    Question::new(
-        Source::module(&args.module)?,
-        Source::kernel(&args.kernel)?,
-        decisions,
-        scenario,
-    )
+    Ok(decisions)
 }
 
 pub(super) fn as_run(question: &Question, property: Property) -> Run {

@@ -1,10 +1,12 @@
 //! What each command of `check` does.
 
+mod agree;
 mod ask;
 mod assumptions;
 mod completions;
 mod decode;
 mod explain;
+mod explore;
 mod import;
 mod list;
 mod matrix;
@@ -119,6 +121,8 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Matrix(args)) => matrix::matrix(&args),
         Some(Command::Triage(args)) => triage::triage(&args, watch),
         Some(Command::Import(args)) => import::import(&args),
+        Some(Command::Agree(args)) => agree::agree(&args, watch),
+        Some(Command::Explore(args)) => explore::explore(&args, watch),
     }
 }
 

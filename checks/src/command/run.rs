@@ -1,12 +1,13 @@
 //! `check run`.
 
 use super::{Failure, limits_over, output, suite};
+use crate::agree::{disagreements, matrix};
 use crate::cli::{MessageFormat, RunArgs};
 use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
 use crate::profiles::{self, Profile};
 use crate::question::QuestionError;
-use crate::report::{github, human, json, junit};
+use crate::report::{agreement, github, human, json, junit};
 use crate::runner::{Difference, Outcome, run_all};
 use crate::suite::{of_profile, select};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -71,7 +72,11 @@ fn limits_of(profile: &Profile, args: &RunArgs, planned: usize) -> Limits {
 }
 
 fn print(args: &RunArgs, outcomes: &[Outcome], totals: &str, exit: Exit) -> Result<(), Failure> {
-    let text = || format!("{}\n{totals}\n", human::suite(outcomes, args.verbose));
+    let text = || {
+        let agreement = agreement::in_suite(&matrix(outcomes), &disagreements(outcomes));
+        let suite = human::suite(outcomes, args.verbose);
+        format!("{suite}{agreement}\n{totals}\n")
+    };
     match args.message_format {
         _ if args.json => output::print_json(&json::report(outcomes, exit, false)),
         MessageFormat::Json => output::print_json(&json::report(outcomes, exit, false)),
@@ -108,10 +113,11 @@ fn write_junit(args: &RunArgs, outcomes: &[Outcome], names: &[String]) -> Result
 
 fn exit_of(outcomes: &[Outcome], planned: usize) -> Exit {
     let interrupted = (outcomes.len() < planned).then_some(Exit::Interrupted);
+    let apart = (!disagreements(outcomes).is_empty()).then_some(Exit::Disagreement);
     let found = outcomes
         .iter()
         .flat_map(|outcome| outcome.differences.iter().map(Difference::exit));
-    Exit::worst(found.chain(interrupted))
+    Exit::worst(found.chain(interrupted).chain(apart))
 }
 
 /// On standard error, and only on a terminal.

@@ -285,7 +285,7 @@ fn search(outcome: &Outcome) -> Option<SearchText> {
             states: form.states,
             transitions: None,
             depth: None,
-            complete: !matches!(form.verdict, Verdict::Unknown(_)),
+            complete: form.is_complete(),
             seconds,
             states_per_second: form.states as f64 / seconds.max(1e-6),
             bytes_per_state: None,

@@ -1,5 +1,6 @@
 //! Reports: pure functions of outcomes.
 
+pub mod agreement;
 pub mod github;
 pub mod human;
 pub mod json;

@@ -1,346 +1,209 @@
-//! The TDX module: its lock words, the calls under way, and which vCPU is inside in which epoch.
+//! The TDX module: lock words, the S-EPT entry, epochs, and the calls under way.
 //!
-//! A call advances by one atomic operation per message from the CPU that makes it, so calls of
-//! different CPUs interleave at every lock. Every acquisition is a try; a failing call gives back
-//! what it took, latest first, one release per step, and returns TDX_OPERAND_BUSY.
+//! A call advances by one step per message from the CPU that makes it, so calls of different CPUs
+//! interleave at every lock that they can contend. Every acquisition is a try. A call that fails
+//! gives back what it took, latest first, and returns its status.
 //!
-//! Left out, each more permissive than the module or without effect on what is asked: TDHP (a guest
-//! that would yield to it holds TDEL longer here), the S-EPT entry's state (looked at only under
-//! its lock), the emulated EPT violation of an armed TDH.VP.ENTER (here: enters, and may exit at
-//! once), and the reader count that a failed shared attempt leaves behind (the exclusive release
-//! stores FREE over it).
+//! Left out, because no configured call can tell: TDVPR (each vCPU takes its own), the priority bit of
+//! host-priority sharex locks (it turns guests away, and no TDCALL takes one), and the count that a
+//! failed shared attempt leaves behind (the exclusive release that ends the conflict erases it).
 
-use super::message::{Leaf, Lock, Msg, Status, vcpu_index};
+mod call;
+mod effects;
+
+use super::message::{Cpu, ExitReason, GuestStep, MAX_CPUS, MAX_VCPUS, Msg, Standing};
+use super::setup::{ENTER, Setup};
 use super::{Agent, Id, Out};
-use std::ops::ControlFlow;
+use crate::resource::{Mode, Resource};
+use arrayvec::ArrayVec;
+pub use call::{Call, Phase};
 
-/// The zapper's place among the callers.
-const ZAPPER_CALLS: usize = 0;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Shared,
-    Exclusive,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
-    Try(Lock, Mode),
-    Release(Lock, Mode),
-}
-
-use Lock::{Entry, Epoch, Tree};
-use Mode::{Exclusive, Shared};
-use Op::{Release, Try};
-
-/// tdh_mem_range_block.c
-const BLOCK: &[Op] = &[
-    Try(Tree, Exclusive),
-    Try(Entry, Exclusive),
-    Release(Entry, Exclusive),
-    Release(Tree, Exclusive),
-];
-/// tdh_mem_track.c; the check and the increment are one step with the acquisition.
-const TRACK: &[Op] = &[Try(Epoch, Exclusive), Release(Epoch, Exclusive)];
-/// tdh_mem_page_remove.c
-const REMOVE: &[Op] = &[
-    Try(Tree, Shared),
-    Try(Entry, Exclusive),
-    Release(Entry, Exclusive),
-    Release(Tree, Shared),
-];
-/// tdh_vp_enter.c, empty 0-step list; sampling the epoch is one step with the acquisition.
-const ENTER: &[Op] = &[Try(Epoch, Shared), Release(Epoch, Shared)];
-/// tdh_vp_enter.c, td_exit_stepping.c: with GPAs listed the tree is taken, exclusively up to 2.0.08.
-const ENTER_ARMED: &[Op] = &[
-    Try(Epoch, Shared),
-    Release(Epoch, Shared),
-    Try(Tree, Exclusive),
-    Release(Tree, Exclusive),
-];
-/// tdg_mem_page_accept.c
-const ACCEPT: &[Op] = &[Try(Entry, Exclusive), Release(Entry, Exclusive)];
-
-/// A sharex lock word (src/common/helpers/tdx_locks.h). TDEL is one that is only taken exclusively.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct LockWord {
-    shared: usize,
-    exclusive: bool,
+/// A sharex lock word (src/common/helpers/tdx_locks.h).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct LockWord {
+    /// Readers.
+    pub shared: u8,
+    /// The exclusive bit.
+    pub exclusive: bool,
 }
 
 impl LockWord {
     fn try_acquire(&mut self, mode: Mode) -> bool {
-        let free = !self.exclusive && (mode == Shared || self.shared == 0);
+        let shared = mode == Mode::Shared;
+        let free = !self.exclusive && (shared || self.shared == 0);
         if free {
-            match mode {
-                Shared => self.shared += 1,
-                Exclusive => self.exclusive = true,
-            }
+            self.shared += u8::from(shared);
+            self.exclusive = !shared;
         }
         free
     }
 
-    fn release(&mut self, mode: Mode) {
-        match mode {
-            Shared => self.shared -= 1,
-            Exclusive => self.exclusive = false,
+    fn release(&mut self) {
+        if self.exclusive {
+            self.exclusive = false;
+        } else {
+            self.shared -= 1;
         }
     }
+}
+
+/// The state of a leaf S-EPT entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum EntryState {
+    Free,
+    Pending,
+    Mapped,
+    Blocked,
+    PendingBlocked,
+}
+
+/// The page's leaf S-EPT entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Its state.
+    pub state: EntryState,
+    /// Bit 11: locked.
+    pub tdel: bool,
+    /// Bit 52: a host has failed to lock it.
+    pub tdhp: bool,
 }
 
 /// An epoch relative to TD_EPOCH. TDH.MEM.TRACK insists that nobody is in the previous one, so no
-/// third is ever occupied.
+/// vCPU is ever in an older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum RelativeEpoch {
+#[allow(missing_docs)]
+pub enum Epoch {
     Current,
     Previous,
+    Older,
 }
 
-/// What the module keeps of a vCPU (TDVPS). The REFCOUNTs are how many are `inside` in an epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Tdvps {
+/// What the module keeps of a vCPU (TDVPS).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Tdvps {
     /// Counted in the REFCOUNT of this epoch.
-    inside: Option<RelativeEpoch>,
-    /// LAST_EPF_GPA_LIST is not empty: the 0-step mitigation is armed.
-    armed: bool,
+    pub inside: Option<Epoch>,
+    /// LAST_EPF_GPA_LIST names the page: 0-step mitigation is armed.
+    pub armed: bool,
+    /// Why the guest was left.
+    pub exit: ExitReason,
+    /// The guest's TDCALL; TDH.VP.ENTER stands where the guest runs meanwhile.
+    pub tdcall: Option<Call>,
 }
 
-/// A call under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Call {
-    leaf: Leaf,
-    armed: bool,
-    /// Index into the flow.
-    at: usize,
-    /// Bit set of [`Lock`]s.
-    held: u8,
-    /// Set once the call has failed: from then on it only gives back.
-    failure: Option<Status>,
-}
-
-impl Call {
-    const fn flow(&self) -> &'static [Op] {
-        match self.leaf {
-            Leaf::MemRangeBlock => BLOCK,
-            Leaf::MemTrack => TRACK,
-            Leaf::MemPageRemove => REMOVE,
-            Leaf::VpEnter if self.armed => ENTER_ARMED,
-            Leaf::VpEnter => ENTER,
-            Leaf::MemPageAccept => ACCEPT,
-        }
-    }
-
-    /// The lock taken last, and how. No flow takes them in another order than [`Lock`]'s.
-    fn last_held(&self) -> Option<(Lock, Mode)> {
-        self.flow().iter().rev().find_map(|op| match *op {
-            Try(lock, mode) if self.held & 1 << lock as u8 != 0 => Some((lock, mode)),
-            _ => None,
-        })
-    }
-}
-
-/// The module's state. Callers are numbered: the zapper 0, vCPUs from 1.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The module's state.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ModuleState {
-    locks: [LockWord; 3],
-    calls: Vec<Option<Call>>,
-    tdvps: Vec<Tdvps>,
+    /// Lock words, by [`Resource`]; the entry's is in the entry.
+    pub locks: [LockWord; 7],
+    /// The page's S-EPT entry.
+    pub entry: Entry,
+    /// The page's PAMT.BEPOCH; meaningful while the entry is blocked.
+    pub bepoch: Epoch,
+    /// SEAMCALLs under way, per CPU.
+    pub calls: ArrayVec<Option<Call>, MAX_CPUS>,
+    /// Per vCPU.
+    pub tdvps: ArrayVec<Tdvps, MAX_VCPUS>,
 }
 
 impl ModuleState {
     pub(super) fn new(vcpus: usize) -> Self {
         Self {
-            locks: [LockWord::default(); 3],
-            calls: vec![None; vcpus + 1],
-            tdvps: vec![Tdvps::default(); vcpus],
+            locks: [LockWord::default(); 7],
+            entry: Entry {
+                state: EntryState::Mapped,
+                tdel: false,
+                tdhp: false,
+            },
+            bepoch: Epoch::Older,
+            calls: std::iter::repeat_n(None, vcpus + 1).collect(),
+            tdvps: std::iter::repeat_n(Tdvps::default(), vcpus).collect(),
         }
     }
 
-    pub(super) fn on_msg(&mut self, src: Id, msg: Msg, o: &mut Out<Agent>) {
-        let caller = vcpu_index(src).map_or(ZAPPER_CALLS, |vcpu| vcpu + 1);
+    pub(super) fn on_msg(&mut self, setup: &Setup, src: Id, msg: Msg, o: &mut Out<Agent>) {
+        let cpu = Cpu::of(src);
         let reply = match msg {
-            Msg::Call(leaf) => {
-                let armed = caller != ZAPPER_CALLS && self.tdvps[caller - 1].armed;
-                self.step(
-                    caller,
-                    Call {
-                        leaf,
-                        armed,
-                        at: 0,
-                        held: 0,
-                        failure: None,
-                    },
-                )
-            }
-            Msg::Continue => match self.calls[caller].take() {
-                Some(call) => self.step(caller, call),
-                None => unreachable!("nothing to continue for {src:?}"),
-            },
-            Msg::TdExit { arms } => {
-                let vcpu = &mut self.tdvps[caller - 1];
-                vcpu.inside = None;
-                vcpu.armed = arms.unwrap_or(vcpu.armed);
-                Msg::Return(Status::Success)
-            }
+            Msg::Seamcall(leaf) => self.run(setup, cpu, Call::new(leaf), false),
+            Msg::Step => self.step(setup, cpu),
+            Msg::Guest(step) => self.guest(setup, cpu, step),
             other => unreachable!("the module is sent {other:?} by nobody"),
         };
         o.send(src, reply);
     }
 
-    fn step(&mut self, caller: usize, call: Call) -> Msg {
-        let next = match call.failure {
-            None => self.advance(caller, call),
-            Some(_) => self.give_back(caller, call),
+    /// The next step of the CPU's call, or of the TDCALL in it.
+    fn step(&mut self, setup: &Setup, cpu: Cpu) -> Msg {
+        let tdcall = cpu.vcpu().and_then(|vcpu| self.tdvps[vcpu].tdcall.take());
+        match tdcall.or_else(|| self.calls[cpu.index()].take()) {
+            Some(call) => self.run(setup, cpu, call, true),
+            None => unreachable!("{cpu:?} has no call under way"),
+        }
+    }
+
+    /// What the guest does, with the module's first reaction to it.
+    fn guest(&mut self, setup: &Setup, cpu: Cpu, step: GuestStep) -> Msg {
+        let Some(vcpu) = cpu.vcpu() else {
+            unreachable!("the zapper has no guest")
         };
-        match next {
-            ControlFlow::Continue(call) => {
-                self.calls[caller] = Some(call);
-                Msg::Running
+        let (exit, empties) = match step {
+            GuestStep::Tdcall(leaf) => {
+                return self.run(setup, cpu, Call::new(leaf), true);
             }
-            ControlFlow::Break(status) => Msg::Return(status),
-        }
-    }
-
-    fn advance(&mut self, caller: usize, mut call: Call) -> ControlFlow<Status, Call> {
-        match call.flow()[call.at] {
-            Try(lock, mode) => {
-                if !self.locks[lock as usize].try_acquire(mode) {
-                    return self.fail(caller, call, Status::OperandBusy(lock));
-                }
-                call.held |= 1 << lock as u8;
-                if lock == Epoch && !self.use_epoch(caller, call.leaf) {
-                    return self.fail(caller, call, Status::PreviousTlbEpochBusy);
-                }
+            GuestStep::Touch { .. } if !self.faults() => return Msg::GuestRuns,
+            GuestStep::Touch { arms } => {
+                self.tdvps[vcpu].armed = arms;
+                // That it faults depends on the entry; what follows is a step of its own.
+                self.leave_guest(setup, cpu, ExitReason::EptViolation);
+                return Msg::Running;
             }
-            Release(lock, mode) => {
-                self.locks[lock as usize].release(mode);
-                call.held &= !(1 << lock as u8);
-            }
-        }
-        call.at += 1;
-        if call.at == call.flow().len() {
-            return ControlFlow::Break(Status::Success);
-        }
-        ControlFlow::Continue(call)
+            GuestStep::Interrupted { progress } => (ExitReason::Interrupt, progress),
+            GuestStep::Vmcall { progress } => (ExitReason::Vmcall, progress),
+        };
+        self.tdvps[vcpu].armed &= !empties;
+        let tracked = setup.scenario.exit_reason;
+        self.leave_guest(setup, cpu, if tracked { exit } else { ExitReason::None });
+        self.step(setup, cpu)
     }
 
-    fn fail(&self, caller: usize, mut call: Call, status: Status) -> ControlFlow<Status, Call> {
-        call.failure = Some(status);
-        self.unless_all_given_back(caller, call, status)
+    /// TDH.VP.ENTER goes on behind the place where the guest runs: the TD exit.
+    fn leave_guest(&mut self, setup: &Setup, cpu: Cpu, exit: ExitReason) {
+        let behind = setup.leaves[usize::from(ENTER)].after_guest();
+        let (Some(call), Some(vcpu)) = (&mut self.calls[cpu.index()], cpu.vcpu()) else {
+            unreachable!("{cpu:?} runs no guest")
+        };
+        call.at = behind;
+        self.tdvps[vcpu].exit = exit;
     }
 
-    /// Undoes one thing: a lock, or the vCPU's unit of REFCOUNT.
-    fn give_back(&mut self, caller: usize, mut call: Call) -> ControlFlow<Status, Call> {
-        if let Some((lock, mode)) = call.last_held() {
-            self.locks[lock as usize].release(mode);
-            call.held &= !(1 << lock as u8);
-        } else if call.leaf == Leaf::VpEnter {
-            self.tdvps[caller - 1].inside = None;
-        }
-        self.unless_all_given_back(caller, call, call.failure.unwrap_or(Status::Success))
+    /// An access to the page ends in a TD exit. One to a PENDING page is the guest's own affair (#VE).
+    fn faults(&self) -> bool {
+        matches!(
+            self.entry.state,
+            EntryState::Free | EntryState::Blocked | EntryState::PendingBlocked
+        )
     }
 
-    fn unless_all_given_back(
-        &self,
-        caller: usize,
-        call: Call,
-        status: Status,
-    ) -> ControlFlow<Status, Call> {
-        let counted = call.leaf == Leaf::VpEnter && self.tdvps[caller - 1].inside.is_some();
-        if call.held != 0 || counted {
-            return ControlFlow::Continue(call);
-        }
-        ControlFlow::Break(status)
+    /// The calls under way that are not TDCALLs', and the TDCALLs: with the CPU.
+    pub fn under_way(&self) -> impl Iterator<Item = (Cpu, &Call)> {
+        let calls = self.calls.iter().enumerate();
+        let calls = calls.filter_map(|(cpu, call)| Some((Cpu(cpu as u8), call.as_ref()?)));
+        let tdcalls = self.tdvps.iter().enumerate();
+        let tdcalls =
+            tdcalls.filter_map(|(vcpu, tdvps)| Some((Cpu::of_vcpu(vcpu), tdvps.tdcall.as_ref()?)));
+        calls.chain(tdcalls)
     }
 
-    /// What is done under the epoch lock; false when TDH.MEM.TRACK finds the previous epoch in use.
-    fn use_epoch(&mut self, caller: usize, leaf: Leaf) -> bool {
-        match leaf {
-            Leaf::VpEnter => self.tdvps[caller - 1].inside = Some(RelativeEpoch::Current),
-            _ if self
-                .tdvps
-                .iter()
-                .any(|vcpu| vcpu.inside == Some(RelativeEpoch::Previous)) =>
-            {
-                return false;
-            }
-            _ => {
-                for vcpu in &mut self.tdvps {
-                    vcpu.inside = vcpu.inside.map(|_| RelativeEpoch::Previous);
-                }
-            }
-        }
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(module: &mut ModuleState, caller: usize, leaf: Leaf) -> Status {
-        let mut reply = module.step(
-            caller,
-            Call {
-                leaf,
-                armed: false,
-                at: 0,
-                held: 0,
-                failure: None,
-            },
-        );
-        loop {
-            match (reply, module.calls[caller].take()) {
-                (Msg::Return(status), None) => return status,
-                (Msg::Running, Some(call)) => reply = module.step(caller, call),
-                other => panic!("{other:?}"),
-            }
-        }
+    /// What the CPU's call, or the TDCALL in it, does next.
+    pub(super) fn standing(&self, setup: &Setup, cpu: Cpu) -> Option<Standing> {
+        let tdcall = cpu.vcpu().and_then(|vcpu| self.tdvps[vcpu].tdcall);
+        tdcall
+            .or(self.calls[cpu.index()])
+            .map(|call| self.describe(setup, cpu, call))
     }
 
-    #[test]
-    fn a_call_that_fails_on_its_second_lock_gives_the_first_one_back() {
-        let mut module = ModuleState::new(1);
-        assert!(module.locks[Entry as usize].try_acquire(Exclusive));
-        let status = run(&mut module, ZAPPER_CALLS, Leaf::MemRangeBlock);
-        assert_eq!(status, Status::OperandBusy(Entry));
-        assert_eq!(module.locks[Tree as usize], LockWord::default());
-    }
-
-    #[test]
-    fn track_fails_while_a_vcpu_is_inside_in_the_previous_epoch() {
-        let mut module = ModuleState::new(1);
-        assert_eq!(run(&mut module, 1, Leaf::VpEnter), Status::Success);
-        assert_eq!(
-            run(&mut module, ZAPPER_CALLS, Leaf::MemTrack),
-            Status::Success
-        );
-        assert_eq!(
-            run(&mut module, ZAPPER_CALLS, Leaf::MemTrack),
-            Status::PreviousTlbEpochBusy
-        );
-        assert_eq!(module.locks, [LockWord::default(); 3]);
-    }
-
-    #[test]
-    fn an_armed_vp_enter_that_finds_the_tree_taken_undoes_its_refcount() {
-        let mut module = ModuleState::new(1);
-        assert!(module.locks[Tree as usize].try_acquire(Shared));
-        module.calls[1] = None;
-        let mut reply = module.step(
-            1,
-            Call {
-                leaf: Leaf::VpEnter,
-                armed: true,
-                at: 0,
-                held: 0,
-                failure: None,
-            },
-        );
-        while let Some(call) = module.calls[1].take() {
-            reply = module.step(1, call);
-        }
-        assert_eq!(reply, Msg::Return(Status::OperandBusy(Tree)));
-        assert_eq!(module.tdvps[0].inside, None);
+    fn lock(&mut self, resource: Resource) -> &mut LockWord {
+        &mut self.locks[resource as usize]
     }
 }

@@ -1,191 +1,375 @@
-//! A vCPU thread, round and round `vcpu_run()` (arch/x86/kvm/x86.c, arch/x86/kvm/vmx/tdx.c, 6.16).
+//! A vCPU thread, round and round `vcpu_run()` and `vcpu_enter_guest()` (arch/x86/kvm/x86.c, 6.16),
+//! with `tdx_vcpu_run()` inside (arch/x86/kvm/vmx/tdx.c), and the guest in that.
 //!
-//! Interrupts are off from before the mode store until after `mode = OUTSIDE_GUEST_MODE`; they are
-//! then on for an instant, in which a pending IPI is acknowledged. An IPI that comes while they are
-//! on is the same as one that comes just before.
+//! An IPI that comes while interrupts are off, or in the module, is latched. It is taken at the first
+//! instruction boundary at which they are on: the store queue drains, then `ack_kick()` runs.
+
+mod program;
 
 use super::message::{
-    Access, EXITING_GUEST_MODE, IN_GUEST_MODE, Instruction, Leaf, Location, MEMORY, MODULE, Msg,
-    OUTSIDE_GUEST_MODE, Status, Word, ZAPPER, guest,
+    Access, Answer, ExitReason, GuestStep, MEMORY, MODULE, Mode, Move, Msg, ZAPPER,
 };
+use super::setup::{AUG, ENTER, WRITE};
 use super::{Agent, Id, Out};
-use crate::kernel::decisions::{Decisions, VcpuFlagTest};
+use crate::kernel::decisions::{
+    ExitReasonOnFlag, ExitRequest, FlagReturn, ModeOutside, VcpuBarrier, VpEnterBusy,
+};
+use crate::property::Property;
+use crate::status::{SUCCESS, StatusWord};
+pub use program::{Place, Vcpu};
 
-/// One thing `vcpu_enter_guest()` does.
+/// How far the vCPU has come with the place it is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Deed {
-    /// `vcpu->mode = …`.
-    StoreMode(Word),
-    /// The `smp_mb()` in `srcu_read_unlock()`.
-    FullBarrier,
-    /// `kvm_vcpu_exit_request()`: has the kick changed the mode?
-    ExitRequest,
-    /// `READ_ONCE(wait_for_sept_zap)` in `tdx_vcpu_run()`.
-    TestFlag,
-    /// `tdh_vp_enter()`, and the guest, until it has exited.
-    VpEnter,
-}
-
-/// A vCPU's program under given decisions. Its last deed is the way out; then it starts over.
-#[derive(Clone, Debug)]
-pub struct Vcpu {
-    index: usize,
-    program: Vec<Deed>,
-}
-
-/// Where a vCPU is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Stage {
-    /// At this deed of its program.
-    Host(usize),
-    /// At the last deed, because the flag was up.
-    TurnedBack,
-    /// In the TD.
-    Guest,
-    /// In a TDCALL.
-    Tdcall,
-    /// On the way out of the TD.
-    TdExit(Exit),
-}
-
-/// Why a guest exits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Exit {
+pub enum Stage {
+    /// It has not begun.
+    Ready,
+    /// A request is under way; `work`: a request or thread work is pending (V9 only).
+    Asked {
+        /// See `kvm_vcpu_exit_request()`.
+        work: bool,
+    },
+    /// A SEAMCALL waits for the store queue to drain.
+    Draining,
+    /// A SEAMCALL is under way, between two of its steps.
+    InSeamcall,
+    /// The same, in the middle of a step.
+    InStep,
+    /// An interrupt is being taken: the store queue drains first.
     Interrupt,
-    EptViolation { arms: bool },
 }
 
 /// A vCPU's state.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct VcpuState {
-    stage: Stage,
-    /// An IPI has come and is not acknowledged.
-    ipi_pending: bool,
+    /// Where it is.
+    pub place: Place,
+    /// How far it has come there.
+    pub stage: Stage,
+    /// An IPI has arrived and is not taken.
+    pub ipi_pending: bool,
+    /// The cached exit reason.
+    pub exit: ExitReason,
+    /// The flag was seen down since interrupts were disabled (read by property I4 only).
+    pub flag_seen_down: bool,
+    /// The properties it has broken.
+    pub broken: u16,
 }
 
 impl VcpuState {
-    /// The flag has just turned this vCPU back.
-    #[must_use]
-    pub fn is_turned_back(&self) -> bool {
-        self.stage == Stage::TurnedBack
-    }
-
-    /// An IPI has just interrupted this vCPU's guest.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
-        self.stage == Stage::TdExit(Exit::Interrupt)
+    pub(super) const fn start() -> Self {
+        Self {
+            place: Place::VcpuRun,
+            stage: Stage::Ready,
+            ipi_pending: false,
+            exit: ExitReason::None,
+            flag_seen_down: false,
+            broken: 0,
+        }
     }
 }
 
 impl Vcpu {
-    pub(super) fn new(decisions: &Decisions, index: usize) -> Self {
-        let test_at = |place| (decisions.vcpu_flag_test == place).then_some(Deed::TestFlag);
-        let program = [
-            test_at(VcpuFlagTest::BeforeModeStore),
-            Some(Deed::StoreMode(IN_GUEST_MODE)),
-            Some(Deed::FullBarrier),
-            Some(Deed::ExitRequest),
-            test_at(VcpuFlagTest::InTdxVcpuRun),
-            Some(Deed::VpEnter),
-            Some(Deed::StoreMode(OUTSIDE_GUEST_MODE)),
-        ];
-        Self {
-            index,
-            program: program.into_iter().flatten().collect(),
+    /// What it may do by itself.
+    pub(super) fn moves(&self, state: &VcpuState, moves: &mut Vec<Move>) {
+        match (state.stage, state.place) {
+            (Stage::InSeamcall, _) => moves.push(Move::Step(None)),
+            (Stage::Ready, Place::VcpuRun) => {
+                moves.push(Move::EnterGuest { push: false });
+                if self.writes {
+                    moves.push(Move::EnterGuest { push: true });
+                }
+            }
+            (Stage::Ready, Place::ExitRequest | Place::ReenterRequest) => {
+                moves.extend([false, true].map(|work| Move::ExitRequest { work }));
+            }
+            (Stage::Ready, Place::Guest) => self.guest_moves(moves),
+            // Nobody wakes it (M33), unless lowering the flag does.
+            (Stage::Ready, Place::Asleep) if self.decisions.flag_return == FlagReturn::Sleep => {}
+            (Stage::Ready, Place::LocalIrqDisable) => moves.push(Move::LocalIrqDisable),
+            (Stage::Ready, place) => moves.extend(access(place).map(Move::Access)),
+            _ => {}
         }
     }
 
-    pub(super) fn start(&self, o: &mut Out<Agent>) -> VcpuState {
-        let mut state = VcpuState {
-            stage: Stage::Host(0),
-            ipi_pending: false,
+    fn guest_moves(&self, moves: &mut Vec<Move>) {
+        let arms: &[bool] = if self.zero_step {
+            &[false, true]
+        } else {
+            &[false]
         };
-        self.go(&mut state, Stage::Host(0), o);
-        state
+        moves.extend(
+            self.tdcalls
+                .iter()
+                .map(|leaf| Move::Guest(GuestStep::Tdcall(*leaf))),
+        );
+        moves.extend(
+            arms.iter()
+                .map(|arms| Move::Guest(GuestStep::Touch { arms: *arms })),
+        );
+        for progress in arms.iter().copied() {
+            moves.push(Move::Guest(GuestStep::Interrupted { progress }));
+            moves.push(Move::Guest(GuestStep::Vmcall { progress }));
+        }
+    }
+
+    pub(super) fn act(&self, state: &mut VcpuState, act: Move, o: &mut Out<Agent>) {
+        match act {
+            Move::Step(_) => {
+                state.stage = Stage::InStep;
+                o.send(Id::from(MODULE), Msg::Step);
+            }
+            Move::Access(_) | Move::LocalIrqDisable => self.begin(state, o),
+            Move::EnterGuest { push: false } => {
+                self.go(state, self.behind(Place::VcpuRun), o);
+            }
+            Move::EnterGuest { push: true } => self.go(state, Place::VpWr, o),
+            Move::ExitRequest { work } => self.exit_request(state, work, o),
+            Move::Guest(step) => {
+                (state.place, state.stage) = (Place::VpEnter, Stage::InStep);
+                o.send(Id::from(MODULE), Msg::Guest(step));
+            }
+            Move::Drain(_) => unreachable!("memory drains store queues"),
+        }
+    }
+
+    /// Comes to a place. An interrupt that is pending comes first; what is private follows at once.
+    fn go(&self, state: &mut VcpuState, place: Place, o: &mut Out<Agent>) {
+        (state.place, state.stage) = (place, Stage::Ready);
+        // A barrier drains the queue, and so does an interrupt: which of them waits for it is all one,
+        // and the interrupt is taken behind it.
+        let drains = access(place) == Some(Access::FullBarrier)
+            && self.decisions.vcpu_barrier != VcpuBarrier::LightSrcu;
+        if state.ipi_pending && !self.irqs_off(place) && !drains {
+            self.take_interrupt(state, o);
+        } else if self.is_private(place) {
+            self.begin(state, o);
+        }
+    }
+
+    /// Begins what is to be done at the place.
+    fn begin(&self, state: &mut VcpuState, o: &mut Out<Agent>) {
+        let light = self.decisions.vcpu_barrier == VcpuBarrier::LightSrcu;
+        match (state.place, access(state.place)) {
+            // A light SRCU has no smp_mb() in it (M08).
+            (_, Some(Access::FullBarrier)) if light => {
+                self.answered(state, Answer::Done, false, o);
+            }
+            (_, Some(access)) => self.ask(state, access, o),
+            (Place::LocalIrqDisable, _) => self.go(state, self.behind(state.place), o),
+            (Place::VpEnter | Place::Aug | Place::VpWr, _) => {
+                if state.place == Place::VpEnter && !state.flag_seen_down {
+                    state.broken |= Property::FlagTested.bit() & self.watched;
+                }
+                state.stage = Stage::Draining;
+                o.send(Id::from(MEMORY), Msg::Access(Access::FullBarrier));
+            }
+            (place, None) => unreachable!("{place:?} begins with a choice"),
+        }
+    }
+
+    fn ask(&self, state: &mut VcpuState, access: Access, o: &mut Out<Agent>) {
+        state.stage = Stage::Asked { work: false };
+        o.send(Id::from(MEMORY), Msg::Access(access));
+    }
+
+    /// V9, V15. Without a look at the mode, requests and thread work alone decide.
+    fn exit_request(&self, state: &mut VcpuState, work: bool, o: &mut Out<Agent>) {
+        if self.decisions.exit_request == ExitRequest::WorkOnly {
+            return self.exit_requested(state, work, o);
+        }
+        state.stage = Stage::Asked { work };
+        o.send(
+            Id::from(MEMORY),
+            Msg::Access(Access::ReadMode(self.index as u8)),
+        );
+    }
+
+    fn exit_requested(&self, state: &mut VcpuState, yes: bool, o: &mut Out<Agent>) {
+        let to = match (state.place, yes) {
+            (Place::ExitRequest, true) => Place::StoreOutsideCancel,
+            (Place::ExitRequest, false) => self.behind(Place::ExitRequest),
+            (_, true) => Place::StoreOutside,
+            (_, false) => self.top_of_fastpath(),
+        };
+        self.go(state, to, o);
     }
 
     pub(super) fn on_msg(&self, state: &mut VcpuState, msg: Msg, o: &mut Out<Agent>) {
         match (msg, state.stage) {
-            (Msg::Ipi, _) => state.ipi_pending = true,
-            (Msg::Running, _) => o.send(Id::from(MODULE), Msg::Continue),
-            (Msg::Value(value), Stage::Host(at)) => self.answered(state, at, value, o),
-            (Msg::Value(_), Stage::TurnedBack) => self.irq_window(state, o),
-            (Msg::Return(Status::Success), Stage::Host(_)) | (Msg::Return(_), Stage::Tdcall) => {
-                self.go(state, Stage::Guest, o);
+            (Msg::Ipi, stage) => {
+                state.ipi_pending = true;
+                if stage == Stage::Ready && !self.irqs_off(state.place) {
+                    self.take_interrupt(state, o);
+                }
             }
-            // EXIT_FASTPATH_EXIT_HANDLED on BUSY from TDH.VP.ENTER.
-            (Msg::Return(_), Stage::Host(at)) => self.go(state, Stage::Host(at + 1), o),
-            (Msg::Return(_), Stage::TdExit(_)) => self.go(state, self.way_out(), o),
-            (Msg::Reached(instruction), Stage::Guest) => self.reached(state, instruction, o),
+            (Msg::Answer(_), Stage::Interrupt) => {
+                state.ipi_pending = false;
+                o.send(Id::from(ZAPPER), Msg::Acknowledged);
+                self.go(state, state.place, o);
+            }
+            (Msg::Answer(_), Stage::Draining) => {
+                state.stage = Stage::InStep;
+                let leaf = match state.place {
+                    Place::VpEnter => ENTER,
+                    Place::Aug => AUG,
+                    _ => WRITE,
+                };
+                o.send(Id::from(MODULE), Msg::Seamcall(leaf));
+            }
+            (Msg::Answer(answer), Stage::Asked { work }) => self.answered(state, answer, work, o),
+            (Msg::Running, Stage::InStep) => state.stage = Stage::InSeamcall,
+            (Msg::GuestRuns, Stage::InStep) => {
+                (state.place, state.stage) = (Place::Guest, Stage::Ready);
+            }
+            (Msg::Return { status, exit }, Stage::InStep) => self.returned(state, status, exit, o),
             (msg, stage) => unreachable!("a vCPU at {stage:?} is sent {msg:?} by nobody"),
         }
     }
 
-    fn way_out(&self) -> Stage {
-        Stage::Host(self.program.len() - 1)
+    /// The IPI's handler is `ack_kick()`, which does nothing: it is the acknowledgement that counts.
+    fn take_interrupt(&self, state: &mut VcpuState, o: &mut Out<Agent>) {
+        // Taking an interrupt drains the store queue first (SDM volume 3A, "Store Buffer").
+        state.stage = Stage::Interrupt;
+        o.send(Id::from(MEMORY), Msg::Access(Access::FullBarrier));
     }
 
-    /// Memory has answered the deed at `at`.
-    fn answered(&self, state: &mut VcpuState, at: usize, value: Word, o: &mut Out<Agent>) {
-        let next = match self.program[at] {
-            Deed::StoreMode(OUTSIDE_GUEST_MODE) => return self.irq_window(state, o),
-            Deed::ExitRequest if value == EXITING_GUEST_MODE => self.way_out(),
-            Deed::TestFlag if value != 0 => Stage::TurnedBack,
-            _ => Stage::Host(at + 1),
-        };
-        self.go(state, next, o);
-    }
-
-    /// Interrupts are on; then around the loop.
-    fn irq_window(&self, state: &mut VcpuState, o: &mut Out<Agent>) {
-        if state.ipi_pending {
-            state.ipi_pending = false;
-            o.send(Id::from(ZAPPER), Msg::Acknowledged);
-        }
-        self.go(state, Stage::Host(0), o);
-    }
-
-    /// The guest has come to an instruction. A pending IPI comes first: that the guest may go on
-    /// for a while after an IPI has arrived (the module's stepping filter) is an IPI delivered later.
-    fn reached(&self, state: &mut VcpuState, instruction: Instruction, o: &mut Out<Agent>) {
-        let stage = match instruction {
-            _ if state.ipi_pending => Stage::TdExit(Exit::Interrupt),
-            Instruction::Accept => Stage::Tdcall,
-            Instruction::Touch { arms } => Stage::TdExit(Exit::EptViolation { arms }),
-        };
-        self.go(state, stage, o);
-    }
-
-    /// Enters a stage; each begins with a request.
-    fn go(&self, state: &mut VcpuState, stage: Stage, o: &mut Out<Agent>) {
-        state.stage = stage;
-        match stage {
-            Stage::Host(at) => self.request(self.program[at], o),
-            Stage::TurnedBack => self.request(Deed::StoreMode(OUTSIDE_GUEST_MODE), o),
-            Stage::Guest => {
-                o.send(guest(self.index), Msg::Resume);
-                o.send(guest(self.index), Msg::Fetch);
+    fn answered(&self, state: &mut VcpuState, answer: Answer, work: bool, o: &mut Out<Agent>) {
+        let place = state.place;
+        match (place, answer) {
+            (Place::ExitRequest | Place::ReenterRequest, Answer::Mode(mode)) => {
+                self.exit_requested(state, work || mode == Mode::ExitingGuestMode, o);
             }
-            Stage::Tdcall => o.send(Id::from(MODULE), Msg::Call(Leaf::MemPageAccept)),
-            Stage::TdExit(cause) => {
-                let arms = match cause {
-                    Exit::Interrupt => None,
-                    Exit::EptViolation { arms } => Some(arms),
-                };
-                o.send(Id::from(MODULE), Msg::TdExit { arms });
+            (Place::HoistedFlagTest | Place::FlagTest, Answer::Flag(false)) => {
+                state.flag_seen_down |= self.irqs_off(place);
+                self.go(state, self.behind(place), o);
             }
+            (Place::HoistedFlagTest | Place::FlagTest, _) => {
+                if self.decisions.exit_reason_on_flag == ExitReasonOnFlag::Undefined {
+                    state.exit = ExitReason::None;
+                }
+                self.go(state, self.turned_back(), o);
+            }
+            (Place::Asleep, Answer::Flag(false)) => self.go(state, Place::VcpuRun, o),
+            (Place::Asleep, _) | (Place::LockAndFreeze, Answer::Contended) => {
+                self.go(state, place, o);
+            }
+            (Place::StoreOutside, _) => self.irqs_on(state, Place::SrcuReadLock, o),
+            (Place::StoreOutsideSleep, _) => self.irqs_on(state, Place::SrcuReadLockSleep, o),
+            (Place::StoreOutsideCancel, _) => self.open(state, Place::SrcuReadLockCancel, o),
+            (Place::SrcuReadLock, _) => self.handle_exit(state, o),
+            (Place::SrcuReadLockCancel, _) => self.go(state, Place::VcpuRun, o),
+            (Place::SrcuReadLockSleep, _) => self.go(state, Place::Asleep, o),
+            (Place::LockAndFreeze, Answer::Locked) => self.go(state, Place::Aug, o),
+            (Place::LockAndFreeze | Place::AugStatus { .. }, _) => {
+                self.go(state, Place::VcpuRun, o);
+            }
+            _ => self.go(state, self.behind(place), o),
         }
     }
 
-    fn request(&self, deed: Deed, o: &mut Out<Agent>) {
-        let mode = Location::Mode(self.index);
-        let access = match deed {
-            Deed::StoreMode(value) => Access::Store(mode, value),
-            Deed::FullBarrier => Access::FullBarrier,
-            Deed::ExitRequest => Access::Load(mode),
-            Deed::TestFlag => Access::Load(Location::WaitForSeptZap),
-            Deed::VpEnter => return o.send(Id::from(MODULE), Msg::Call(Leaf::VpEnter)),
-        };
-        o.send(Id::from(MEMORY), Msg::Access(access));
+    /// V17 and V18: `handle_exit_irqoff()`, `local_irq_enable()`.
+    fn irqs_on(&self, state: &mut VcpuState, srcu_read_lock: Place, o: &mut Out<Agent>) {
+        match state.exit {
+            ExitReason::Interrupt => state.exit = ExitReason::InterruptDispatched,
+            ExitReason::InterruptDispatched => {
+                state.broken |= Property::InterruptOnce.bit() & self.watched;
+            }
+            ExitReason::None | ExitReason::EptViolation | ExitReason::Vmcall => {}
+        }
+        self.open(state, srcu_read_lock, o);
     }
+
+    /// V18: interrupts are open, and a pending one is taken before anything else.
+    fn open(&self, state: &mut VcpuState, srcu_read_lock: Place, o: &mut Out<Agent>) {
+        state.flag_seen_down = false;
+        self.go(state, srcu_read_lock, o);
+    }
+
+    /// V19: a fault is handled; any other exit needs nothing from here.
+    fn handle_exit(&self, state: &mut VcpuState, o: &mut Out<Agent>) {
+        let fault = state.exit == ExitReason::EptViolation;
+        if !(self.exit_reason && state.exit == ExitReason::InterruptDispatched) {
+            state.exit = ExitReason::None;
+        }
+        let to = if fault {
+            Place::LockAndFreeze
+        } else {
+            Place::VcpuRun
+        };
+        self.go(state, to, o);
+    }
+
+    /// A SEAMCALL comes back.
+    fn returned(
+        &self,
+        state: &mut VcpuState,
+        status: StatusWord,
+        exit: ExitReason,
+        o: &mut Out<Agent>,
+    ) {
+        match state.place {
+            Place::VpEnter => self.left_guest(state, status, exit, o),
+            Place::Aug => {
+                if status != SUCCESS && !status.is_operand_busy() {
+                    state.broken |= Property::NoBugOn.bit() & self.watched;
+                }
+                self.go(state, Place::AugStatus { status }, o);
+            }
+            _ => self.go(state, self.behind(Place::VcpuRun), o),
+        }
+    }
+
+    /// V14: what `tdx_vcpu_run()` makes of TDH.VP.ENTER's status.
+    fn left_guest(
+        &self,
+        state: &mut VcpuState,
+        status: StatusWord,
+        exit: ExitReason,
+        o: &mut Out<Agent>,
+    ) {
+        let busy = status.is_operand_busy();
+        let reenters = self.decisions.vp_enter_busy == VpEnterBusy::ReenterGuest;
+        // A SEAMCALL that failed has written its own exit reason, which is no interrupt.
+        state.exit = if busy { ExitReason::None } else { exit };
+        let early = self.decisions.mode_outside == ModeOutside::BeforeVpEnter;
+        let loops = reenters || self.decisions.flag_return == FlagReturn::ReenterGuest;
+        if busy && reenters {
+            self.go(state, Place::ReenterRequest, o);
+        } else if early && !loops {
+            self.irqs_on(state, Place::SrcuReadLock, o);
+        } else {
+            self.go(state, Place::StoreOutside, o);
+        }
+    }
+}
+
+/// The access to memory that a place consists of, if it is one.
+const fn access(place: Place) -> Option<Access> {
+    Some(match place {
+        Place::HoistedFlagTest | Place::FlagTest | Place::Asleep => Access::ReadFlag,
+        Place::StoreInGuestMode => Access::WriteMode(Mode::InGuestMode),
+        Place::StoreOutsideEarly
+        | Place::StoreOutside
+        | Place::StoreOutsideCancel
+        | Place::StoreOutsideSleep => Access::WriteMode(Mode::OutsideGuestMode),
+        Place::SrcuReadUnlock
+        | Place::SrcuReadLock
+        | Place::SrcuReadLockCancel
+        | Place::SrcuReadLockSleep => Access::FullBarrier,
+        Place::LockAndFreeze => Access::LockAndFreeze,
+        Place::AugStatus { status } if status.0 == SUCCESS.0 || status.is_operand_busy() => {
+            Access::UnlockAfterFault {
+                mapped: status.0 == SUCCESS.0,
+            }
+        }
+        Place::AugStatus { .. } => Access::BugOn,
+        Place::VcpuRun
+        | Place::VpWr
+        | Place::LocalIrqDisable
+        | Place::ExitRequest
+        | Place::VpEnter
+        | Place::Guest
+        | Place::ReenterRequest
+        | Place::Aug => return None,
+    })
 }

@@ -1,233 +1,243 @@
-//! The zapper: `tdx_sept_remove_private_spte()` on one page after another, under mmu_lock for write
+//! The zapper: `tdx_sept_remove_private_spte()` over and over, under mmu_lock for write
 //! (arch/x86/kvm/vmx/tdx.c, 6.16).
 //!
-//! BLOCK, TRACK and REMOVE have a window each: try; on BUSY raise the flag, kick, try again, lower
-//! the flag. The second try is the first one again: the module can not tell them apart.
+//! The second call of a window is the first one again: the module can not tell them apart.
 
-use super::message::{
-    Access, EXITING_GUEST_MODE, IN_GUEST_MODE, Leaf, Location, Lock, MEMORY, MODULE, Msg,
-    OUTSIDE_GUEST_MODE, Status, Word, vcpu, vcpu_index,
-};
+mod kick;
+mod program;
+
+use super::message::{Access, Answer, Cpu, MEMORY, MODULE, Move, Msg};
+use super::setup::{Setup, TRACK};
 use super::{Agent, Id, Out};
-use crate::kernel::decisions::{Decisions, FlagClear, FlagRaise, Kick};
+use crate::kernel::decisions::BusyPredicate;
+use crate::property::Property;
+use crate::scenario::Memory;
+use crate::status::{
+    GPA_RANGE_NOT_BLOCKED, OPERAND_BUSY, Operand, PREVIOUS_TLB_EPOCH_BUSY, SUCCESS, StatusWord,
+    TLB_TRACKING_NOT_DONE,
+};
+pub use program::{Deed, Zapper};
 
-/// One thing the zapper does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Deed {
-    /// Call; when it is not busy, go on at `otherwise`.
-    FirstCall { leaf: Leaf, otherwise: usize },
-    /// `WRITE_ONCE(wait_for_sept_zap, …)`.
-    StoreFlag(bool),
-    /// `kvm_make_all_cpus_request(KVM_REQ_OUTSIDE_GUEST_MODE)`, with or without KVM_REQUEST_WAIT.
-    Kick { wait: bool },
-    /// Call again.
-    SecondCall(Leaf),
+/// How far the zapper has come with the deed it is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// It has not begun.
+    #[default]
+    Ready,
+    /// It waits for its store queue to drain, for a SEAMCALL or an IPI to follow.
+    Draining,
+    /// A SEAMCALL is under way.
+    InSeamcall,
+    /// The kick waits: for a call-function slot to be free, or for the last acknowledgement.
+    Waiting,
 }
 
-/// The zapper's program under given decisions. It starts over at its end.
-#[derive(Clone, Debug)]
-pub struct Zapper {
-    program: Vec<Deed>,
-    vcpus: usize,
-}
-
-/// Where the zapper is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// The zapper's state.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ZapperState {
-    at: usize,
-    /// The vCPU the kick has come to.
-    visiting: usize,
-    /// Bit set of the vCPUs this kick has still to interrupt (virt/kvm/kvm_main.c: the cpumask).
-    to_interrupt: u64,
-    /// Bit set of the vCPUs this kick waits for.
-    awaited: u64,
-    /// Bit set of the vCPUs whose interrupt is under way: their call-function data is locked.
-    unacknowledged: u64,
-    /// The lock that made the first call busy; forgotten when the second is made.
-    busy_on: Option<Lock>,
-    /// The claim is violated. KVM_BUG_ON: the VM is dead, the zapper does nothing more.
-    second_call_was_busy: bool,
-    /// TDH.MEM.TRACK found the previous epoch in use. KVM_BUG_ON likewise.
-    previous_epoch_was_busy: bool,
+    /// The deed it is at, by its place in the program.
+    pub at: u8,
+    /// How far it has come with it.
+    pub stage: Stage,
+    /// A request of its is under way.
+    pub asked: bool,
+    /// The status of the last SEAMCALL, while somebody will look at it.
+    pub status: StatusWord,
+    /// The vCPU the kick comes to next.
+    pub visiting: u8,
+    /// The vCPUs this kick has still to interrupt (the cpumask): a bit set.
+    pub mask: u8,
+    /// The vCPUs whose interrupt is under way, their call-function slot locked: a bit set.
+    pub unacknowledged: u8,
+    /// The properties it has broken.
+    pub broken: u16,
 }
 
 impl ZapperState {
-    /// The claim is violated.
-    #[must_use]
-    pub const fn second_call_was_busy(&self) -> bool {
-        self.second_call_was_busy
-    }
-
-    /// TDH.MEM.TRACK returned TDX_PREVIOUS_TLB_EPOCH_BUSY.
-    #[must_use]
-    pub const fn previous_epoch_was_busy(&self) -> bool {
-        self.previous_epoch_was_busy
-    }
-
-    /// The lock that made the first call of the window under way busy.
-    #[must_use]
-    pub const fn busy_on(&self) -> Option<Lock> {
-        self.busy_on
+    pub(super) const fn start() -> Self {
+        Self {
+            at: 0,
+            stage: Stage::Ready,
+            asked: false,
+            status: SUCCESS,
+            visiting: 0,
+            mask: 0,
+            unacknowledged: 0,
+            broken: 0,
+        }
     }
 }
 
 impl Zapper {
-    pub(super) fn new(decisions: &Decisions, vcpus: usize) -> Self {
-        let mut program = Vec::new();
-        for leaf in [Leaf::MemRangeBlock, Leaf::MemTrack, Leaf::MemPageRemove] {
-            let window = window(decisions, leaf);
-            let otherwise = program.len() + 1 + window.len();
-            program.push(Deed::FirstCall { leaf, otherwise });
-            program.extend(window);
-            if leaf == Leaf::MemTrack {
-                // tdx_track(): whatever the decisions say of the retry's kick, this one waits.
-                program.push(Deed::Kick { wait: true });
+    /// What it may do by itself.
+    pub(super) fn moves(&self, state: &ZapperState) -> Option<Move> {
+        match state.stage {
+            _ if state.asked => None,
+            Stage::Ready => Some(Move::Access(self.access(state)?)),
+            Stage::InSeamcall => Some(Move::Step(None)),
+            Stage::Draining | Stage::Waiting => None,
+        }
+    }
+
+    /// The next instruction, or the next step of the SEAMCALL.
+    pub(super) fn act(state: &mut ZapperState, act: Move, o: &mut Out<Agent>) {
+        match act {
+            Move::Access(next) => access(state, o, next),
+            _ => send(state, o, MODULE, Msg::Step),
+        }
+    }
+
+    /// The access that the deed begins with; the others are local.
+    fn access(&self, state: &ZapperState) -> Option<Access> {
+        match self.program[usize::from(state.at)] {
+            Deed::Lock => Some(Access::LockAndUnmap),
+            Deed::WriteFlag(value) => Some(Access::WriteFlag(value)),
+            Deed::Kick => Some(self.visit(state)),
+            Deed::BugOn => Some(Access::BugOn),
+            Deed::Unlock => Some(Access::UnlockAfterZap),
+            Deed::Attempt { .. } | Deed::LastCall(_) | Deed::UnlessError { .. } | Deed::Goto(_) => {
+                None
             }
         }
-        Self { program, vcpus }
     }
 
-    /// True while the second call of a window is under way.
-    #[must_use]
-    pub fn is_in_second_call(&self, state: &ZapperState) -> bool {
-        matches!(self.program[state.at], Deed::SecondCall(_))
-    }
-
-    pub(super) fn start(&self, o: &mut Out<Agent>) -> ZapperState {
-        let mut state = ZapperState::default();
-        self.go(&mut state, 0, o);
-        state
-    }
-
-    pub(super) fn on_msg(&self, state: &mut ZapperState, src: Id, msg: Msg, o: &mut Out<Agent>) {
-        match (msg, self.program[state.at]) {
-            (Msg::Running, _) => o.send(Id::from(MODULE), Msg::Continue),
-            (Msg::Return(status), deed) => self.returned(state, deed, status, o),
-            (Msg::Value(old), Deed::Kick { wait }) => self.visited(state, wait, old, o),
-            (Msg::Value(_), _) => self.go(state, state.at + 1, o),
-            (Msg::Acknowledged, deed) => {
-                state.unacknowledged &= !vcpu_index(src).map_or(0, bit);
-                if let Deed::Kick { wait } = deed {
-                    self.interrupt_and_wait(state, wait, o);
+    pub(super) fn on_msg(
+        &self,
+        setup: &Setup,
+        state: &mut ZapperState,
+        src: Id,
+        msg: Msg,
+        o: &mut Out<Agent>,
+    ) {
+        match msg {
+            Msg::Answer(answer) => {
+                state.asked = false;
+                self.answered(state, answer, o);
+            }
+            Msg::Running => (state.asked, state.stage) = (false, Stage::InSeamcall),
+            Msg::Return { status, .. } => {
+                (state.asked, state.stage) = (false, Stage::Ready);
+                self.returned(setup, state, status, o);
+            }
+            Msg::Acknowledged => {
+                let vcpu = Cpu::of(src).vcpu().unwrap_or_default();
+                state.unacknowledged &= !(1 << vcpu);
+                if state.stage == Stage::Waiting {
+                    self.send_and_wait(state, o);
                 }
             }
-            (msg, deed) => unreachable!("the zapper at {deed:?} is sent {msg:?} by nobody"),
+            msg => unreachable!("the zapper is sent {msg:?} by nobody"),
         }
     }
 
-    /// Starts the deed at `at`.
-    fn go(&self, state: &mut ZapperState, at: usize, o: &mut Out<Agent>) {
-        state.at = at % self.program.len();
-        match self.program[state.at] {
-            Deed::FirstCall { leaf, .. } => {
-                state.busy_on = None;
-                o.send(Id::from(MODULE), Msg::Call(leaf));
+    fn answered(&self, state: &mut ZapperState, answer: Answer, o: &mut Out<Agent>) {
+        match (self.program[usize::from(state.at)], answer) {
+            (Deed::Kick, Answer::Mode(old)) => self.visited(state, old, o),
+            (Deed::Kick, _) => self.send_and_wait(state, o),
+            (Deed::Attempt { leaf, .. } | Deed::LastCall(leaf), _) => {
+                send(state, o, MODULE, Msg::Seamcall(leaf));
             }
-            Deed::SecondCall(leaf) => {
-                state.busy_on = None;
-                o.send(Id::from(MODULE), Msg::Call(leaf));
-            }
-            Deed::StoreFlag(value) => {
-                let store = Access::Store(Location::WaitForSeptZap, Word::from(value));
-                o.send(Id::from(MEMORY), Msg::Access(store));
-            }
-            Deed::Kick { .. } => {
-                state.visiting = 0;
-                state.to_interrupt = 0;
-                exiting_guest_mode(0, o);
-            }
+            // The lock is held, or nothing is mapped: try again.
+            (Deed::Lock, Answer::Contended | Answer::Nothing) => {}
+            (Deed::BugOn, _) => {}
+            _ => self.go(state, state.at + 1, o),
         }
     }
 
-    fn returned(&self, state: &mut ZapperState, deed: Deed, status: Status, o: &mut Out<Agent>) {
-        match (status, deed) {
-            (Status::PreviousTlbEpochBusy, _) => state.previous_epoch_was_busy = true,
-            (Status::OperandBusy(lock), Deed::FirstCall { .. }) => {
-                self.go(state, state.at + 1, o);
-                state.busy_on = Some(lock);
-            }
-            (Status::OperandBusy(_), _) => state.second_call_was_busy = true,
-            (Status::Success, Deed::FirstCall { otherwise, .. }) => self.go(state, otherwise, o),
-            (Status::Success, _) => self.go(state, state.at + 1, o),
-        }
-    }
-
-    /// The kick has read the mode of the vCPU it is at.
-    fn visited(&self, state: &mut ZapperState, wait: bool, old: Word, o: &mut Out<Agent>) {
-        // virt/kvm/kvm_main.c: kvm_request_needs_ipi().
-        let interrupts = if wait {
-            old != OUTSIDE_GUEST_MODE
-        } else {
-            old == IN_GUEST_MODE
+    /// A SEAMCALL comes back.
+    fn returned(
+        &self,
+        setup: &Setup,
+        state: &mut ZapperState,
+        status: StatusWord,
+        o: &mut Out<Agent>,
+    ) {
+        let refused = match status.code() {
+            PREVIOUS_TLB_EPOCH_BUSY => Property::EpochEmpty.bit(),
+            GPA_RANGE_NOT_BLOCKED | TLB_TRACKING_NOT_DONE => Property::TrackedRemove.bit(),
+            _ => 0,
         };
-        if interrupts {
-            state.to_interrupt |= bit(state.visiting);
+        state.broken |= refused & setup.watched;
+        state.status = status;
+        match self.program[usize::from(state.at)] {
+            Deed::Attempt { leaf, done } if !self.is_busy(leaf, status) => self.go(state, done, o),
+            Deed::Attempt { .. } => {
+                if !status.is_operand_busy() {
+                    state.broken |= Property::KickOnlyWhenBusy.bit() & setup.watched;
+                }
+                state.status = SUCCESS;
+                self.go(state, state.at + 1, o);
+            }
+            _ => {
+                if status.is_operand_busy() {
+                    state.broken |= Property::NoSecondBusy.bit() & setup.watched;
+                }
+                self.go(state, state.at + 1, o);
+            }
         }
-        state.visiting += 1;
-        if state.visiting < self.vcpus {
-            exiting_guest_mode(state.visiting, o);
-        } else {
-            self.interrupt_and_wait(state, wait, o);
+    }
+
+    /// Goes on at the deed `at`: what is local is done at once, what others can see waits for its
+    /// moment.
+    fn go(&self, state: &mut ZapperState, at: u8, o: &mut Out<Agent>) {
+        state.at = at % self.program.len() as u8;
+        match self.program[usize::from(state.at)] {
+            Deed::Goto(to) => self.go(state, to, o),
+            Deed::UnlessError { to } if state.status == SUCCESS => self.go(state, to, o),
+            Deed::UnlessError { .. } => self.go(state, state.at + 1, o),
+            Deed::BugOn if state.status == SUCCESS => self.go(state, state.at + 1, o),
+            Deed::BugOn => {
+                // It stops everybody, so it waits for its moment.
+                state.broken |= Property::NoBugOn.bit() & self.watched;
+            }
+            Deed::WriteFlag(value) => {
+                if value && !self.attempts {
+                    state.broken |= Property::KickOnlyWhenBusy.bit() & self.watched;
+                }
+                // A store into the CPU's own queue is seen by nobody; its drain is.
+                if self.memory == Memory::Tso {
+                    access(state, o, Access::WriteFlag(value));
+                }
+            }
+            // Up to its first contended lock a call is seen by nobody.
+            Deed::Attempt { .. } | Deed::LastCall(_) => self.begin_call(state, o),
+            Deed::Lock | Deed::Kick | Deed::Unlock => {}
         }
     }
 
-    /// `smp_call_function_many()`: lock each CPU's call-function data, which waits for the previous
-    /// call to be taken; interrupt; with `wait`, spin until every function has run.
-    fn interrupt_and_wait(&self, state: &mut ZapperState, wait: bool, o: &mut Out<Agent>) {
-        let is_walking = state.visiting < self.vcpus;
-        if is_walking || state.to_interrupt & state.unacknowledged != 0 {
-            return;
+    /// SEAMCALL: its first LOCKed instruction waits for the store queue.
+    fn begin_call(&self, state: &mut ZapperState, o: &mut Out<Agent>) {
+        state.stage = Stage::Draining;
+        access(state, o, Access::FullBarrier);
+    }
+
+    /// Whether the kernel's predicate calls this status of the leaf busy.
+    fn is_busy(&self, leaf: u8, status: StatusWord) -> bool {
+        match self.busy {
+            BusyPredicate::Masked => status.is_operand_busy(),
+            BusyPredicate::BitTest if leaf == TRACK => status.is_operand_busy(),
+            BusyPredicate::BitTest => status.0 & OPERAND_BUSY.0 != 0,
+            BusyPredicate::SeptBusy => status == OPERAND_BUSY.with(Operand::SeptTree),
+            BusyPredicate::Unmasked => status == OPERAND_BUSY,
+            BusyPredicate::MaskedOrEpochBusy => {
+                status.is_operand_busy() || status.code() == PREVIOUS_TLB_EPOCH_BUSY
+            }
         }
-        for index in (0..self.vcpus).filter(|index| state.to_interrupt & bit(*index) != 0) {
-            state.unacknowledged |= bit(index);
-            o.send(vcpu(index), Msg::Ipi);
-        }
-        if wait {
-            state.awaited |= state.to_interrupt;
-        }
-        state.to_interrupt = 0;
-        if state.awaited & state.unacknowledged == 0 {
-            state.awaited = 0;
-            state.visiting = 0;
-            self.go(state, state.at + 1, o);
-        }
+    }
+
+    /// True while a SEAMCALL is under way whose BUSY nobody can handle any more.
+    #[must_use]
+    pub fn is_in_last_call(&self, state: &ZapperState) -> bool {
+        state.stage == Stage::InSeamcall
+            && matches!(self.program[usize::from(state.at)], Deed::LastCall(_))
     }
 }
 
-/// Everything between a busy first call and what follows the leaf, in the decided order.
-fn window(decisions: &Decisions, leaf: Leaf) -> Vec<Deed> {
-    let raise = |when| (decisions.flag_raise == when).then_some(Deed::StoreFlag(true));
-    let lower = |when| {
-        let raised = decisions.flag_raise != FlagRaise::Never;
-        (raised && decisions.flag_clear == when).then_some(Deed::StoreFlag(false))
-    };
-    let kick = (decisions.kick != Kick::None).then_some(Deed::Kick {
-        wait: decisions.kick == Kick::RequestWait,
-    });
-    [
-        raise(FlagRaise::BeforeKick),
-        kick,
-        raise(FlagRaise::AfterKick),
-        lower(FlagClear::BeforeRetry),
-        Some(Deed::SecondCall(leaf)),
-        lower(FlagClear::AfterRetry),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+fn access(state: &mut ZapperState, o: &mut Out<Agent>, access: Access) {
+    send(state, o, MEMORY, Msg::Access(access));
 }
 
-/// include/linux/kvm_host.h: `kvm_vcpu_exiting_guest_mode()`.
-fn exiting_guest_mode(index: usize, o: &mut Out<Agent>) {
-    let location = Location::Mode(index);
-    let cmpxchg = Access::Cmpxchg {
-        location,
-        from: IN_GUEST_MODE,
-        to: EXITING_GUEST_MODE,
-    };
-    o.send(Id::from(MEMORY), Msg::Access(cmpxchg));
-}
-
-const fn bit(index: usize) -> u64 {
-    1 << index
+fn send(state: &mut ZapperState, o: &mut Out<Agent>, to: usize, msg: Msg) {
+    state.asked = true;
+    o.send(Id::from(to), msg);
 }

@@ -1,0 +1,53 @@
+//! `check agree`.
+
+use super::{Failure, limits, output, suite};
+use crate::agree::{asks_the_same, disagreements, matrix};
+use crate::cli::AgreeArgs;
+use crate::engine::Watch;
+use crate::exit::Exit;
+use crate::report::agreement;
+use crate::runner::{Difference, run_all};
+use crate::suite::{Form, Run, select};
+
+pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
+    let (all, named) = (suite()?, select(suite()?, &args.names)?);
+    let wanted = |run: &Run| {
+        matches!(run.form, Form::Packed | Form::Actors)
+            && named.iter().any(|named| asks_the_same(named, run))
+    };
+    let runs: Vec<Run> = all
+        .into_iter()
+        .filter(wanted)
+        .filter_map(compared)
+        .collect();
+    let planned = runs.len();
+    let mut limits = limits(args.limits);
+    if args.limits.threads.is_none() {
+        // Two runs at a time leave nothing to a second thread.
+        limits.threads = 1;
+    }
+    let outcomes = run_all(runs, limits, watch, |_| {});
+    let (rows, apart) = (matrix(&outcomes), disagreements(&outcomes));
+    let found = outcomes.iter().flat_map(|outcome| &outcome.differences);
+    let interrupted = (outcomes.len() < planned).then_some(Exit::Interrupted);
+    let disagreement = (!apart.is_empty()).then_some(Exit::Disagreement);
+    let exit = Exit::worst(
+        found
+            .map(Difference::exit)
+            .chain(interrupted)
+            .chain(disagreement),
+    );
+    if args.json {
+        output::print_json(&agreement::json(&rows, &apart, exit))?;
+    } else {
+        output::print(&agreement::human(&rows, &apart))?;
+    }
+    Ok(exit)
+}
+
+/// The run with what a second model can be asked too. Proofs and second searches compare nothing here.
+fn compared(mut run: Run) -> Option<Run> {
+    run.expect.retain(|(property, _)| !property.is_liveness());
+    (run.views, run.stateright) = (None, false);
+    (!run.expect.is_empty()).then_some(run)
+}

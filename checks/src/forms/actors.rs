@@ -1,0 +1,234 @@
+//! The stateright actor model: one search of all states for verdicts and witnesses, then, for each
+//! property that is broken, one for the shortest way there.
+
+use super::{FormReport, TraceStep};
+use crate::engine::{Clock, Cut, Limits, Watch};
+use crate::question::{Question, QuestionError};
+use crate::verdict::Verdict;
+use seamcheck_model::actors::observe::Witness;
+use seamcheck_model::actors::{Delivery, Protocol, Setup, Snapshot, Step};
+use seamcheck_model::property::Property;
+use stateright::{Checker, Model, Property as Asked};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Searches the actors of a question.
+///
+/// # Errors
+/// When the scenario has what the actors have not.
+pub fn search(
+    question: &Question,
+    wanted: &[Property],
+    limits: Limits,
+    watch: &Watch,
+) -> Result<FormReport, QuestionError> {
+    let clock = Clock::start();
+    let found = look_everywhere(&setup(question)?, limits, watch);
+    let mut verdicts = Vec::new();
+    let mut trace = Vec::new();
+    for property in wanted {
+        let verdict = if found.broken & property.bit() != 0 {
+            let steps = shortest(setup(question)?, *property);
+            let length = steps.len() as u64;
+            if trace.is_empty() {
+                trace = steps;
+            }
+            Verdict::Violated(length)
+        } else if let Some(cut) = found.cut {
+            Verdict::Unknown(cut)
+        } else if found.says_nothing_about(*property) {
+            Verdict::Vacuous
+        } else {
+            Verdict::Holds
+        };
+        verdicts.push((*property, verdict));
+    }
+    Ok(FormReport {
+        verdicts,
+        states: found.states,
+        unit: "states",
+        elapsed: clock.elapsed(),
+        missing: found.missing.iter().map(|witness| witness.text()).collect(),
+        trace,
+    })
+}
+
+/// The actors' side of a question.
+///
+/// # Errors
+/// When the scenario has what the actors have not.
+pub fn setup(question: &Question) -> Result<Setup, QuestionError> {
+    Setup::new(
+        &question.table,
+        &question.profile,
+        question.decisions,
+        &question.scenario,
+    )
+    .map_err(|error| QuestionError::Usage(error.to_string()))
+}
+
+/// What a search of all states found.
+struct Found {
+    states: u64,
+    broken: u16,
+    /// The properties whose subject never happened, as a set of bits.
+    untouched: u16,
+    missing: Vec<Witness>,
+    cut: Option<Cut>,
+}
+
+impl Found {
+    fn says_nothing_about(&self, property: Property) -> bool {
+        let needs_witnesses = matches!(property, Property::NoSecondBusy | Property::NoVcpuInside);
+        self.untouched & property.bit() != 0 || needs_witnesses && !self.missing.is_empty()
+    }
+}
+
+/// The actors, and what is seen on the way through their states.
+struct Observed {
+    protocol: Protocol,
+    required: Vec<Witness>,
+    seen: AtomicU64,
+    concerned: AtomicU16,
+    broken: AtomicU16,
+    overflowed: AtomicBool,
+    /// Set to end the search: no state has successors any more.
+    stopped: AtomicBool,
+}
+
+const SAFETY: [Property; 10] = [
+    Property::NoSecondBusy,
+    Property::NoVcpuInside,
+    Property::FlagUnderMmuLock,
+    Property::FlagTested,
+    Property::EpochEmpty,
+    Property::TrackedRemove,
+    Property::InterruptOnce,
+    Property::NoMarkLeft,
+    Property::KickOnlyWhenBusy,
+    Property::NoBugOn,
+];
+
+impl Observed {
+    /// Looks at a state. Every state is looked at once: stateright asks each property of each.
+    fn look(&self, state: &Snapshot) {
+        if state.memory().overflowed {
+            self.overflowed.store(true, Ordering::Relaxed);
+        }
+        self.broken
+            .fetch_or(self.protocol.broken(state), Ordering::Relaxed);
+        let seen = self.seen.load(Ordering::Relaxed);
+        for (index, witness) in self.required.iter().enumerate() {
+            if seen & 1 << index == 0 && self.protocol.shows(state, *witness) {
+                self.seen.fetch_or(1 << index, Ordering::Relaxed);
+            }
+        }
+        let concerned = self.concerned.load(Ordering::Relaxed);
+        for property in SAFETY {
+            if concerned & property.bit() == 0 && self.protocol.concerns(state, property) {
+                self.concerned.fetch_or(property.bit(), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Model for Observed {
+    type State = Snapshot;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<Snapshot> {
+        self.protocol.init_states()
+    }
+
+    fn actions(&self, state: &Snapshot, steps: &mut Vec<Step>) {
+        if !self.stopped.load(Ordering::Relaxed) {
+            self.protocol.actions(state, steps);
+        }
+    }
+
+    fn next_state(&self, state: &Snapshot, step: Step) -> Option<Snapshot> {
+        self.protocol.next_state(state, step)
+    }
+
+    fn properties(&self) -> Vec<Asked<Self>> {
+        // Never discovered, so the search does not end before every state was looked at.
+        vec![Asked::always("every state is looked at", |model, state| {
+            Self::look(model, state);
+            true
+        })]
+    }
+}
+
+/// All states, depth first: that takes the least memory, and the order does not matter here.
+fn look_everywhere(setup: &Setup, limits: Limits, watch: &Watch) -> Found {
+    let protocol = Protocol::new(setup.clone(), Delivery::AtOnce);
+    let observed = Observed {
+        required: protocol.required(),
+        protocol,
+        seen: AtomicU64::new(0),
+        concerned: AtomicU16::new(0),
+        broken: AtomicU16::new(0),
+        overflowed: AtomicBool::new(false),
+        stopped: AtomicBool::new(false),
+    };
+    let checker = observed.checker().threads(limits.threads).spawn_dfs();
+    let cut = supervise(&checker, limits, watch);
+    let checker = checker.join();
+    let model = checker.model();
+    let seen = model.seen.load(Ordering::Relaxed);
+    let missing = model.required.iter().enumerate();
+    let overflowed = model.overflowed.load(Ordering::Relaxed);
+    Found {
+        states: checker.unique_state_count() as u64,
+        broken: model.broken.load(Ordering::Relaxed),
+        untouched: !model.concerned.load(Ordering::Relaxed),
+        missing: missing
+            .filter(|(index, _)| seen & 1 << index == 0)
+            .map(|(_, witness)| *witness)
+            .collect(),
+        cut: cut.or(overflowed.then_some(Cut::StoreBuffer)),
+    }
+}
+
+/// Waits for the search to end, and ends it when a limit is hit; says which.
+fn supervise(checker: &impl Checker<Observed>, limits: Limits, watch: &Watch) -> Option<Cut> {
+    let (clock, mut pause) = (Clock::start(), Duration::from_micros(200));
+    let mut cut = None;
+    while !checker.is_done() {
+        let states = checker.unique_state_count() as u64;
+        let hit = if watch.is_stopped() {
+            Some(Cut::Interrupted)
+        } else if states >= limits.states {
+            Some(Cut::States)
+        } else if states * BYTES_PER_STATE >= limits.memory {
+            Some(Cut::Memory)
+        } else {
+            (clock.elapsed() >= limits.time).then_some(Cut::Time)
+        };
+        if hit.is_some() && cut.is_none() {
+            cut = hit;
+            checker.model().stopped.store(true, Ordering::Relaxed);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+    cut
+}
+
+/// A 64-bit fingerprint in stateright's set of visited states, with that set's spare room.
+const BYTES_PER_STATE: u64 = 24;
+
+/// The shortest way to a violation, breadth first, on one thread and with one property: with more of
+/// either stateright reports a longer one.
+fn shortest(mut setup: Setup, property: Property) -> Vec<TraceStep> {
+    use seamcheck_model::closed_enum::ClosedEnum;
+    setup.watched = property.bit();
+    let protocol = Protocol::new(setup, Delivery::AtOnce);
+    let checker = protocol.checker().spawn_bfs().join();
+    let path = checker.discovery(property.key());
+    let steps = path.map(stateright::Path::into_actions).unwrap_or_default();
+    steps
+        .iter()
+        .map(|step| TraceStep(checker.model().format_action(step)))
+        .collect()
+}

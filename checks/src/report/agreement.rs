@@ -1,0 +1,268 @@
+//! The matrix of agreement: rows mutants, columns forms of the claim.
+
+use crate::agree::{Cell, Column, Disagreement, Row};
+use crate::exit::Exit;
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::scenario::Memory;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The format's name and version.
+const FORMAT: &str = "seamcheck.agreement.v1";
+
+#[derive(Serialize)]
+struct Matrix<'a> {
+    format: &'static str,
+    exit: u8,
+    columns: Vec<&'static str>,
+    rows: Vec<Line<'a>>,
+    disagreements: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    mutant: &'a str,
+    memory: &'static str,
+    property: &'static str,
+    agrees: bool,
+    cells: BTreeMap<&'static str, CellText>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case", untagged)]
+enum CellText {
+    Verdict {
+        verdict: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        length: Option<u64>,
+    },
+    CannotSee {
+        cannot_see: String,
+    },
+    NotRun {
+        not_run: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    mutant: &'a str,
+    memory: &'static str,
+    property: &'static str,
+    traces: BTreeMap<&'static str, &'a str>,
+}
+
+/// The matrix as JSON.
+#[must_use]
+pub fn json<'a>(
+    rows: &'a [Row],
+    disagreements: &'a [Disagreement],
+    exit: Exit,
+) -> impl Serialize + 'a {
+    Matrix {
+        format: FORMAT,
+        exit: exit as u8,
+        columns: Column::ALL.map(Column::name).to_vec(),
+        rows: rows.iter().map(line).collect(),
+        disagreements: disagreements
+            .iter()
+            .map(|found| Shown {
+                mutant: &found.row.mutant,
+                memory: found.row.memory.key(),
+                property: found.row.property.key(),
+                traces: by_column(&found.traces, |trace| trace.as_str()),
+            })
+            .collect(),
+    }
+}
+
+fn line(row: &Row) -> Line<'_> {
+    Line {
+        mutant: &row.mutant,
+        memory: row.memory.key(),
+        property: row.property.key(),
+        agrees: row.agrees(),
+        cells: by_column(&row.cells, |cell| match cell {
+            Cell::Verdict(verdict) => CellText::Verdict {
+                verdict: verdict.word(),
+                length: match verdict {
+                    crate::verdict::Verdict::Violated(length) => Some(*length),
+                    _ => None,
+                },
+            },
+            Cell::CannotSee(why) => CellText::CannotSee {
+                cannot_see: why.clone(),
+            },
+            Cell::NotRun => CellText::NotRun { not_run: true },
+        }),
+    }
+}
+
+fn by_column<'a, T, U>(values: &'a [T], text: impl Fn(&'a T) -> U) -> BTreeMap<&'static str, U> {
+    let columns = Column::ALL.into_iter().map(Column::name);
+    columns.zip(values.iter().map(text)).collect()
+}
+
+/// The matrix for people: sequential consistency and x86-TSO side by side, questions that come out
+/// alike on one line.
+#[must_use]
+pub fn human(rows: &[Row], disagreements: &[Disagreement]) -> String {
+    let mut out = String::new();
+    let heads: Vec<String> = Memory::ALL
+        .iter()
+        .flat_map(|memory| Column::ALL.map(|column| format!("{} {}", memory.key(), column.name())))
+        .collect();
+    let _ = writeln!(
+        out,
+        "{:<28} {:<22} {}",
+        "mutant",
+        "property",
+        padded(&heads)
+    );
+    for group in groups(rows) {
+        let _ = writeln!(
+            out,
+            "{:<28} {:<22} {}{}",
+            group.mutant,
+            group.properties,
+            padded(&group.cells),
+            if group.agrees { "" } else { "  DISAGREE" }
+        );
+    }
+    for why in reasons(rows) {
+        let _ = writeln!(out, "\n{why}");
+    }
+    for found in disagreements {
+        show(&mut out, found);
+    }
+    let _ = writeln!(out, "\n{}", totals(rows));
+    out
+}
+
+/// The last line: how many questions were asked of more than one form, and how many come out alike.
+#[must_use]
+pub fn totals(rows: &[Row]) -> String {
+    let compared = rows.iter().filter(|row| row.verdicts() > 1);
+    let apart = compared.clone().filter(|row| !row.agrees()).count();
+    let compared = compared.count();
+    if apart == 0 {
+        format!("verdicts compared with a second model: {compared}, all agree")
+    } else {
+        format!("verdicts compared with a second model: {compared}, of which {apart} differ")
+    }
+}
+
+/// What a suite's report says of it: one line, and both sides of each disagreement; nothing when the
+/// suite asks nothing twice.
+#[must_use]
+pub fn in_suite(rows: &[Row], disagreements: &[Disagreement]) -> String {
+    let mut out = String::new();
+    if rows.iter().any(|row| row.verdicts() > 1) {
+        let _ = writeln!(out, "\n{}; `check agree` prints the matrix", totals(rows));
+    }
+    for found in disagreements {
+        show(&mut out, found);
+    }
+    out
+}
+
+struct Group {
+    mutant: String,
+    properties: String,
+    cells: Vec<String>,
+    agrees: bool,
+}
+
+/// One line for the properties of a mutant that come out alike under both memory models.
+fn groups(rows: &[Row]) -> Vec<Group> {
+    let mut groups: Vec<(Group, usize)> = Vec::new();
+    let mut names: Vec<(&str, &'static str)> = Vec::new();
+    for row in rows {
+        let name = (row.mutant.as_str(), row.property.key());
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    for (mutant, property) in names {
+        let of = |memory: &Memory| {
+            rows.iter().find(|row| {
+                row.mutant == mutant && row.property.key() == property && row.memory == *memory
+            })
+        };
+        let cells: Vec<String> = Memory::ALL
+            .iter()
+            .flat_map(|memory| match of(memory) {
+                Some(row) => row.cells.iter().map(text).collect::<Vec<_>>(),
+                None => vec![String::new(); Column::ALL.len()],
+            })
+            .collect();
+        let agrees = Memory::ALL
+            .iter()
+            .all(|memory| of(memory).is_none_or(Row::agrees));
+        match groups.last_mut() {
+            Some((group, count)) if group.mutant == mutant && group.cells == cells => {
+                *count += 1;
+                group.properties = format!("{count} properties");
+            }
+            _ => groups.push((
+                Group {
+                    mutant: mutant.to_owned(),
+                    properties: property.to_owned(),
+                    cells,
+                    agrees,
+                },
+                1,
+            )),
+        }
+    }
+    groups.into_iter().map(|(group, _)| group).collect()
+}
+
+fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Verdict(verdict) => verdict.to_string(),
+        Cell::CannotSee(_) => "cannot see".into(),
+        Cell::NotRun => "not run".into(),
+    }
+}
+
+fn padded(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<12}")).collect();
+    cells.join(" ").trim_end().to_owned()
+}
+
+/// Why a form cannot see some questions, each reason once.
+fn reasons(rows: &[Row]) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    for row in rows {
+        for (column, cell) in Column::ALL.iter().zip(&row.cells) {
+            if let Cell::CannotSee(why) = cell {
+                let text = format!("{} cannot see: {why}", column.name());
+                if !reasons.contains(&text) {
+                    reasons.push(text);
+                }
+            }
+        }
+    }
+    reasons
+}
+
+/// Both sides of a disagreement.
+fn show(out: &mut String, found: &Disagreement) {
+    let row = &found.row;
+    let _ = writeln!(
+        out,
+        "\n{}/{} {}",
+        row.mutant,
+        row.memory.key(),
+        row.property.key()
+    );
+    for ((column, cell), trace) in Column::ALL.iter().zip(&row.cells).zip(&found.traces) {
+        let _ = writeln!(out, "\n  {}: {}", column.name(), text(cell));
+        let lines = trace.lines();
+        for line in lines {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! From a state of the actors to the state of the packed model that it stands for.
+//!
+//! Places are found by what they do, not by number: the line that holds the same instruction, the
+//! module step of the same kind with the same locks held.
+
+use seamcheck_model::actors::message::{Cpu, ExitReason as Exit, Mode};
+use seamcheck_model::actors::module::{Call, EntryState as Entry, Epoch, Phase};
+use seamcheck_model::actors::vcpu::{Place, Stage as VcpuStage};
+use seamcheck_model::actors::zapper::{Deed, Stage};
+use seamcheck_model::actors::{
+    Action, FIRST_TDCALL, LEAVES, Protocol, Snapshot, memory::MirrorSpte as Spte, memory::Store,
+};
+use seamcheck_model::kernel::decisions::{FlagReturn, ModeOutside, VcpuBarrier};
+use seamcheck_model::kvm::instr::{CallSite, Instr, KickStep};
+use seamcheck_model::module::{Held, LeafId, OpKind};
+use seamcheck_model::resource::Resource;
+use seamcheck_model::status::{OPERAND_BUSY_HOST_PRIORITY, StatusWord};
+use seamcheck_model::system::state::{
+    BlockEpoch, Control, EntryState, ExitReason, Ipi, KickPhase, MirrorSpte, Page, StoreBuffer,
+    Vcpu, VcpuEpoch, VcpuMode,
+};
+use seamcheck_model::system::{State, System};
+use seamcheck_model::table::Effect;
+
+/// The map, for one question.
+pub(crate) struct Map<'a> {
+    pub(crate) protocol: &'a Protocol,
+    pub(crate) system: &'a System,
+    /// The zapper's deeds as lines.
+    deeds: Vec<u8>,
+}
+
+impl<'a> Map<'a> {
+    pub(crate) fn new(protocol: &'a Protocol, system: &'a System) -> Self {
+        let mut map = Self {
+            protocol,
+            system,
+            deeds: Vec::new(),
+        };
+        let mut line = 0;
+        for deed in &protocol.zapper().program {
+            if matches!(deed, Deed::Goto(_)) {
+                map.deeds.push(u8::MAX);
+                continue;
+            }
+            let same = |instr: Instr| map.is_deed(*deed, instr);
+            line += system.zap[line..]
+                .iter()
+                .position(|text| same(text.instr))
+                .unwrap_or_else(|| panic!("no line does {deed:?}"));
+            map.deeds.push(line as u8);
+            line += 1;
+        }
+        map
+    }
+
+    fn is_deed(&self, deed: Deed, instr: Instr) -> bool {
+        match (deed, instr) {
+            (Deed::Lock, Instr::BeginZap { .. })
+            | (Deed::BugOn, Instr::BugOn)
+            | (Deed::Unlock, Instr::Unlock { .. })
+            | (Deed::UnlessError { .. }, Instr::IfError { .. })
+            | (
+                Deed::Kick,
+                Instr::Kick {
+                    step: KickStep::Visit,
+                },
+            ) => true,
+            (Deed::WriteFlag(value), Instr::StoreFlag { value: stored }) => value == stored,
+            (Deed::Attempt { leaf, .. }, Instr::Call { leaf: called, site }) => {
+                site == CallSite::Attempt && self.leaf(leaf) == called
+            }
+            (Deed::LastCall(leaf), Instr::Call { leaf: called, site }) => {
+                site == CallSite::NoFail && self.leaf(leaf) == called
+            }
+            _ => false,
+        }
+    }
+
+    fn leaf(&self, leaf: u8) -> LeafId {
+        let key = LEAVES[usize::from(leaf)];
+        let leaves = &self.system.code.leaves;
+        let index = leaves.iter().position(|known| known.key == key);
+        LeafId(index.unwrap_or_else(|| panic!("no {key}")) as u8)
+    }
+
+    /// The packed state.
+    pub(crate) fn state(&self, actors: &Snapshot) -> State {
+        let (memory, module) = (actors.memory(), actors.module());
+        let mut state = self.system.initial();
+        state.shared.zapper = self.zapper(actors);
+        state.shared.flag = memory.wait_for_sept_zap;
+        state.shared.flag_stores = buffer(&memory.queues[0]);
+        state.shared.bugged = memory.vm_bugged;
+        state.shared.pages[0] = Page {
+            entry: match module.entry.state {
+                Entry::Free => EntryState::Free,
+                Entry::Pending => EntryState::Pending,
+                Entry::Mapped => EntryState::Mapped,
+                Entry::Blocked => EntryState::Blocked,
+                Entry::PendingBlocked => EntryState::PendingBlocked,
+            },
+            host_priority: module.entry.tdhp,
+            bepoch: match module.bepoch {
+                Epoch::Current => BlockEpoch::Current,
+                Epoch::Previous => BlockEpoch::Previous,
+                Epoch::Older => BlockEpoch::Older,
+            },
+            mirror: match memory.mirror {
+                Spte::None => MirrorSpte::None,
+                Spte::Frozen => MirrorSpte::Frozen,
+                Spte::Present => MirrorSpte::Present,
+            },
+        };
+        for index in 0..actors.vcpus().count() {
+            state.vcpus[index] = self.vcpu(actors, index);
+        }
+        state
+    }
+
+    fn zapper(&self, actors: &Snapshot) -> Control {
+        let zapper = actors.zapper();
+        let mut line = self.deeds[usize::from(zapper.at)];
+        if self.protocol.zapper().program[usize::from(zapper.at)] == Deed::Kick {
+            // Visit, send and wait are lines one after the other.
+            line += match (zapper.stage, zapper.mask) {
+                (Stage::Ready | Stage::InSeamcall, _) => 0,
+                (Stage::Draining, _) | (Stage::Waiting, 1..) => 1,
+                (Stage::Waiting, 0) => 2,
+            };
+        }
+        let call = actors.module().calls[0];
+        match call.filter(|_| zapper.stage == Stage::InSeamcall) {
+            Some(call) => self.in_call(line, &call),
+            None => Control {
+                line,
+                op: 0,
+                status: self.status(zapper.status),
+                page: 0,
+            },
+        }
+    }
+
+    fn kick(&self, actors: &Snapshot, index: usize) -> KickPhase {
+        let zapper = actors.zapper();
+        let bit = 1 << index;
+        if self.protocol.zapper().program[usize::from(zapper.at)] != Deed::Kick {
+            KickPhase::Unvisited
+        } else if zapper.mask & bit != 0 {
+            KickPhase::Queued
+        } else if zapper.stage == Stage::Waiting && zapper.unacknowledged & bit != 0 {
+            KickPhase::Awaited
+        } else if usize::from(zapper.visiting) > index {
+            KickPhase::Visited
+        } else {
+            KickPhase::Unvisited
+        }
+    }
+
+    fn vcpu(&self, actors: &Snapshot, index: usize) -> Vcpu {
+        let Some(vcpu) = actors.vcpus().nth(index) else {
+            panic!("there is a vCPU {index}")
+        };
+        let (memory, module) = (actors.memory(), actors.module());
+        let tdvps = module.tdvps[index];
+        let call = module.calls[Cpu::of_vcpu(index).0 as usize];
+        let line = self.line(vcpu.place);
+        let enter = self.system.enter_leaf();
+        let guest = self.system.code.leaves[usize::from(enter.0)].guest;
+        let control = match (call, tdvps.tdcall) {
+            (_, Some(tdcall)) => self.in_call(line, &tdcall),
+            _ if vcpu.place == Place::Guest => Control {
+                line,
+                op: guest.unwrap_or_default(),
+                status: 0,
+                page: 0,
+            },
+            (Some(call), _) if vcpu.stage == VcpuStage::InSeamcall => self.in_call(line, &call),
+            _ => Control {
+                line,
+                op: 0,
+                status: match vcpu.place {
+                    Place::AugStatus { status } => self.status(status),
+                    _ => 0,
+                },
+                page: 0,
+            },
+        };
+        // The module keeps what the exit will be until it is made.
+        let exit = if tdvps.exit == Exit::None {
+            vcpu.exit
+        } else {
+            tdvps.exit
+        };
+        Vcpu {
+            control,
+            mode: match memory.mode[index] {
+                Mode::OutsideGuestMode => VcpuMode::Outside,
+                Mode::InGuestMode => VcpuMode::InGuest,
+                Mode::ExitingGuestMode => VcpuMode::Exiting,
+            },
+            stores: buffer(&memory.queues[Cpu::of_vcpu(index).0 as usize]),
+            kick: self.kick(actors, index),
+            ipi: if vcpu.ipi_pending {
+                Ipi::Pending
+            } else if actors.ipi_on_its_way(index) {
+                Ipi::Sent
+            } else {
+                Ipi::None
+            },
+            epoch: if tdvps.inside == Some(Epoch::Previous) {
+                VcpuEpoch::Previous
+            } else {
+                VcpuEpoch::Current
+            },
+            zero_step: u8::from(tdvps.armed),
+            exit: match exit {
+                Exit::None => ExitReason::None,
+                Exit::EptViolation => ExitReason::EptViolation,
+                Exit::Vmcall => ExitReason::Other,
+                Exit::Interrupt => ExitReason::Interrupt,
+                Exit::InterruptDispatched => ExitReason::InterruptDispatched,
+            },
+            flag_seen_down: vcpu.flag_seen_down,
+            entry_copy_hp: tdvps.tdcall.is_some_and(|tdcall| tdcall.copied_tdhp),
+        }
+    }
+
+    /// The line of a place: its instruction, and which of those in the order of the program.
+    fn line(&self, place: Place) -> u8 {
+        let store = |in_guest| Instr::StoreMode { in_guest };
+        let all = |wanted: &dyn Fn(Instr) -> bool| -> Vec<u8> {
+            let lines = self.system.vcpu.iter().enumerate();
+            lines
+                .filter(|(_, line)| wanted(line.instr))
+                .map(|(at, _)| at as u8)
+                .collect()
+        };
+        let call = |leaf: &str| {
+            let leaf = self.leaf(LEAVES.iter().position(|key| *key == leaf).unwrap_or(0) as u8);
+            all(&|instr| matches!(instr, Instr::Call { leaf: called, .. } if called == leaf))
+        };
+        let requests = || all(&|instr| matches!(instr, Instr::ExitRequest { .. }));
+        let light = self.system.decisions.vcpu_barrier == VcpuBarrier::LightSrcu;
+        let barriers = || -> Vec<u8> {
+            let lines = self.system.vcpu.iter().enumerate();
+            let lock = |text: &str| light && text.starts_with("srcu_read_lock_fast");
+            lines
+                .filter(|(_, line)| line.instr == Instr::FullBarrier || lock(line.text))
+                .map(|(at, _)| at as u8)
+                .collect()
+        };
+        let outside = || all(&|instr| instr == store(false));
+        // Decisions put stores and barriers before these, and so move them.
+        let decisions = &self.system.decisions;
+        let early = usize::from(decisions.mode_outside == ModeOutside::BeforeVpEnter);
+        let sleeps = matches!(
+            decisions.flag_return,
+            FlagReturn::Sleep | FlagReturn::SleepWoken
+        );
+        let unlock = usize::from(matches!(
+            decisions.vcpu_barrier,
+            VcpuBarrier::SrcuUnlock | VcpuBarrier::SrcuUnlockBeforeModeStore
+        ));
+        let sleeps = usize::from(sleeps);
+        let (lines, which) = match place {
+            Place::VcpuRun => (all(&|instr| matches!(instr, Instr::RunLoop { .. })), 0),
+            Place::VpWr => (call("TDH.VP.WR"), 0),
+            Place::LocalIrqDisable => (all(&|instr| instr == Instr::IrqDisable), 0),
+            Place::HoistedFlagTest | Place::FlagTest => {
+                (all(&|instr| matches!(instr, Instr::TestFlag { .. })), 0)
+            }
+            Place::StoreInGuestMode => (all(&|instr| instr == store(true)), 0),
+            Place::SrcuReadUnlock => (barriers(), 0),
+            Place::ExitRequest => (requests(), 0),
+            Place::ReenterRequest => (requests(), 1),
+            Place::StoreOutsideEarly => (outside(), 0),
+            Place::StoreOutside => (outside(), early),
+            Place::StoreOutsideSleep => (outside(), early + 1),
+            Place::StoreOutsideCancel => (outside(), early + 1 + sleeps),
+            Place::SrcuReadLock => (barriers(), unlock),
+            Place::SrcuReadLockSleep => (barriers(), unlock + 1),
+            Place::SrcuReadLockCancel => (barriers(), unlock + 1 + sleeps),
+            Place::VpEnter | Place::Guest => (call("TDH.VP.ENTER"), 0),
+            Place::Asleep => (all(&|instr| matches!(instr, Instr::SleepOnFlag { .. })), 0),
+            Place::LockAndFreeze => (all(&|instr| matches!(instr, Instr::FaultLock { .. })), 0),
+            Place::Aug => (call("TDH.MEM.PAGE.AUG"), 0),
+            Place::AugStatus { .. } => (all(&|instr| instr == Instr::AugStatus), 0),
+        };
+        lines[which]
+    }
+
+    fn status(&self, status: StatusWord) -> u8 {
+        let statuses = &self.system.code.statuses;
+        let index = statuses.iter().position(|known| *known == status);
+        index.unwrap_or_else(|| panic!("no {}", status.pretty())) as u8
+    }
+
+    fn in_call(&self, line: u8, call: &Call) -> Control {
+        // An EPT violation found by 0-step's filter is no status, one found by a TDCALL is.
+        Control {
+            line,
+            op: self.op(call),
+            status: self.status(call.status),
+            page: 0,
+        }
+    }
+
+    /// The module's step: its leaf's, of the same kind, with the same held, on the same way.
+    fn op(&self, call: &Call) -> u8 {
+        let setup = &self.protocol.setup;
+        let ops = &setup.leaves[usize::from(call.leaf)].ops;
+        let samples = |at: usize| matches!(ops[at].action, Action::Do(Effect::SampleEpoch, _));
+        let mut held = Held::default();
+        for (resource, mode) in call.holds(setup) {
+            held = held.with(resource, mode);
+        }
+        if (0..ops.len()).any(|at| call.held & 1 << at != 0 && samples(at)) {
+            held = held.counting();
+        }
+        let leaf = self.leaf(call.leaf);
+        let code = &self.system.code.ops;
+        let kind = match call.phase {
+            Phase::Mark => OpKind::MarkHostPriority,
+            Phase::Forward => match ops[usize::from(call.at)].action {
+                Action::Try { resource, mode, .. } => OpKind::Acquire { resource, mode },
+                Action::SetTdel { mode, .. } => OpKind::SetTdel { mode },
+                Action::ClearTdhp => OpKind::ClearHostPriority,
+                Action::TestTdhp { .. } => OpKind::LookHostPriority,
+                Action::Release(resource) => OpKind::Release { resource },
+                Action::Do(effect, releases) => OpKind::Effect { effect, releases },
+            },
+            Phase::GiveBack => {
+                let last = 31 - call.held.leading_zeros() as usize;
+                match ops[last].action {
+                    Action::Try { resource, .. } => OpKind::Release { resource },
+                    Action::SetTdel { .. }
+                        if call.leaf >= FIRST_TDCALL
+                            && call.status.code() == OPERAND_BUSY_HOST_PRIORITY =>
+                    {
+                        OpKind::YieldTdel
+                    }
+                    Action::SetTdel { .. } => OpKind::Release {
+                        resource: Resource::SeptEntry,
+                    },
+                    _ => OpKind::UndoEpoch,
+                }
+            }
+        };
+        let same =
+            |at: &usize| code[*at].leaf == leaf && code[*at].kind == kind && code[*at].held == held;
+        let mut candidates: Vec<usize> = (1..code.len()).filter(same).collect();
+        // The same release stands on the way forward and on the way back: the latter leads nowhere
+        // but to more of its kind.
+        if candidates.len() > 1 {
+            let back = call.phase == Phase::GiveBack;
+            candidates.retain(|at| self.only_gives_back(*at) == back);
+        }
+        assert_eq!(
+            candidates.len(),
+            1,
+            "{leaf:?} {kind:?} {held:?} {:?}",
+            call.phase
+        );
+        candidates[0] as u8
+    }
+
+    /// Whether what follows a step undoes in the reverse order of the acquisitions.
+    fn only_gives_back(&self, at: usize) -> bool {
+        let code = &self.system.code.ops;
+        let chains = code
+            .iter()
+            .filter(|op| op.fail != 0 && op.kind != OpKind::BranchZeroStep);
+        let mut starts: Vec<u8> = chains.map(|op| op.fail).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts.into_iter().any(|start| {
+            let mut here = start;
+            while here != 0 {
+                if usize::from(here) == at {
+                    return true;
+                }
+                here = code[usize::from(here)].next;
+            }
+            false
+        })
+    }
+}
+
+fn buffer(queue: &[Store]) -> StoreBuffer {
+    let bits = queue.iter().map(|store| match store {
+        Store::Flag(value) => *value,
+        Store::Mode(mode) => *mode == Mode::InGuestMode,
+    });
+    bits.fold(StoreBuffer::default(), |buffer, bit| {
+        buffer
+            .push(bit)
+            .unwrap_or_else(|| panic!("no room for a store"))
+    })
+}
