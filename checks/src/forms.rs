@@ -1,7 +1,7 @@
-//! The claim's other forms: the stateright actor model and the code under loom.
+//! The claim's other forms: the stateright actor model and the code under loom and shuttle.
 
 mod actors;
-mod loom;
+pub mod code;
 
 use crate::question::QuestionError;
 use crate::suite::{Form, Run};
@@ -13,12 +13,14 @@ use std::time::Duration;
 pub struct FormReport {
     /// On the claim.
     pub verdict: Verdict,
-    /// States, or executions.
+    /// States, executions or schedules.
     pub states: u64,
-    /// `states` or `executions`.
+    /// `states`, `executions` or `schedules`.
     pub unit: &'static str,
     /// Wall-clock time.
     pub elapsed: Duration,
+    /// Where the code did what the packed model can not.
+    pub divergence: Option<String>,
 }
 
 /// Searches the run's form.
@@ -26,10 +28,12 @@ pub struct FormReport {
 /// # Errors
 /// When the form does not know a decision.
 pub fn search(run: &Run) -> Result<FormReport, QuestionError> {
-    let decisions = run.question()?.decisions;
-    let report = match run.form {
-        Form::Loom => loom::search(decisions),
-        Form::Actors | Form::Packed => actors::search(decisions, run.scenario.vcpus),
-    };
-    report.map_err(|error| QuestionError::Usage(format!("{}: {error}", run.name)))
+    match run.form {
+        Form::Loom | Form::Shuttle => code::search(run),
+        Form::Actors | Form::Packed => {
+            let decisions = run.question()?.decisions;
+            let report = actors::search(decisions, run.scenario.vcpus);
+            report.map_err(|error| QuestionError::Usage(format!("{}: {error}", run.name)))
+        }
+    }
 }

@@ -184,7 +184,7 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             differences.extend(wrong_lassos(&run, &packed));
             (verdicts, Some(packed), None, differences)
         }),
-        Form::Actors | Form::Loom => forms::search(&run).map(|report| {
+        Form::Actors | Form::Loom | Form::Shuttle => forms::search(&run).map(|report| {
             let verdicts = judge_all(&run, |_| report.verdict);
             let mut differences = wrong_verdicts(&verdicts);
             if run.states != Some(report.states) && matches!(report.verdict, Verdict::Holds) {
@@ -192,6 +192,11 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
                     expected: run.states,
                     found: report.states,
                 });
+            }
+            if let Some(divergence) = &report.divergence {
+                differences.push(Difference::Engines(format!(
+                    "the code is not inside the model: {divergence}"
+                )));
             }
             (verdicts, None, Some(report), differences)
         }),

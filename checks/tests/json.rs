@@ -42,7 +42,7 @@ fn reports_have_the_documented_fields_and_no_others() {
             "--json",
             "claim-init-vcpu",
             "M22",
-            "loom",
+            "loom-remove",
             "actors-no-wait",
         ],
         // Unknown.

@@ -1,6 +1,7 @@
 //! What each command of `check` does.
 
 mod ask;
+mod code;
 mod completions;
 mod decode;
 mod explain;
@@ -45,6 +46,15 @@ pub enum Failure {
         /// What is wrong with it.
         error: String,
     },
+    /// A file is no schedule, or the code does not follow it any more.
+    #[error("{path}: {error}", path = path.display())]
+    #[diagnostic(help("`check code --engine shuttle --save FILE` writes one"))]
+    Schedule {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
     /// An output can not be written.
     #[error("{what}: {error}")]
     Output {
@@ -71,7 +81,10 @@ impl Failure {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Question(_) | Self::Trace { .. } | Self::Certificate { .. } => Exit::Usage,
+            Self::Question(_)
+            | Self::Trace { .. }
+            | Self::Certificate { .. }
+            | Self::Schedule { .. } => Exit::Usage,
             Self::Output { .. } => Exit::Unwritable,
             Self::CutShort { cut, .. } => cut_short(*cut),
             Self::Internal(_) => Exit::Internal,
@@ -99,6 +112,8 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
+        Some(Command::Code(args)) => code::code(&args),
+        Some(Command::Child) => code::child(),
         Some(Command::Completions(args)) => completions::completions(&args),
     }
 }

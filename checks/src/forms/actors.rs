@@ -26,6 +26,7 @@ pub(super) fn search(decisions: Decisions, vcpus: usize) -> Result<FormReport, U
         states,
         unit: "states",
         elapsed: clock.elapsed(),
+        divergence: None,
     })
 }
 
