@@ -197,7 +197,7 @@ engine!(on_shuttle, shuttle);
 engine!(on_std, std);
 
 macro_rules! runtime {
-    ($Runtime:ty, $module:ident, $engine:ident, $Flag:ident, $Mode:ident, $choose:expr, $record:expr) => {
+    ($Runtime:ty, $module:ident, $engine:ident, $Flag:ident, $Mode:ident, $step:expr, $choose:expr, $record:expr) => {
         impl Runtime for $Runtime {
             type Flag = $module::$Flag;
             type Mode = $module::$Mode;
@@ -218,6 +218,10 @@ macro_rules! runtime {
                 $engine::thread::yield_now();
             }
 
+            fn local_step() {
+                $step();
+            }
+
             fn choose(among: u8) -> u8 {
                 $choose(among)
             }
@@ -235,6 +239,7 @@ runtime!(
     loom,
     PlainFlag,
     PlainMode,
+    at_once,
     |_| 0,
     event::record
 );
@@ -244,6 +249,7 @@ runtime!(
     loom,
     RmwFlag,
     RmwMode,
+    at_once,
     |_| 0,
     event::record
 );
@@ -253,10 +259,28 @@ runtime!(
     shuttle,
     PlainFlag,
     PlainMode,
+    step_by_shuttle,
     by_shuttle,
     event::record
 );
-runtime!(Std, on_std, std, PlainFlag, PlainMode, by_hash, |_| ());
+runtime!(
+    Std,
+    on_std,
+    std,
+    PlainFlag,
+    PlainMode,
+    at_once,
+    by_hash,
+    |_| ()
+);
+
+/// Nothing.
+const fn at_once() {}
+
+/// shuttle switches before each operation: one on a word that nobody else has.
+fn step_by_shuttle() {
+    let _ = shuttle::sync::atomic::AtomicBool::new(false).load(Ordering::Relaxed);
+}
 
 /// Part of the schedule: replayed with it.
 fn by_shuttle(among: u8) -> u8 {

@@ -111,7 +111,20 @@ fn may_precede(entry: Entry, step: &system::Event, system: &System) -> bool {
         || (is_hardware && matches!(entry.event, Event::AllAcknowledged | Event::Sent { .. }))
 }
 
-/// A transition of the model as an event of the code; `None` when it is hidden.
+/// A transition of the model as an entry of a journal; `None` when it is hidden.
+#[must_use]
+pub fn entry_of(
+    system: &System,
+    before: &State,
+    step: &system::Event,
+    after: &State,
+) -> Option<Entry> {
+    Some(Entry {
+        agent: step.agent,
+        event: seen_event(system, before, step, after)?,
+    })
+}
+
 fn seen_event(
     system: &System,
     before: &State,
@@ -125,14 +138,15 @@ fn seen_event(
             None
         }
         Part::Module => in_module(system, before, step, after, line, outcome),
-        _ => in_kvm(system, part, step, line, outcome),
+        _ => in_kvm(system, before, step, part, line, outcome),
     }
 }
 
 fn in_kvm(
     system: &System,
-    part: Part,
+    before: &State,
     step: &system::Event,
+    part: Part,
     line: u8,
     outcome: u8,
 ) -> Option<Event> {
@@ -154,6 +168,9 @@ fn in_kvm(
         Instr::Kick {
             step: KickStep::Wait,
         } => Some(Event::AllAcknowledged),
+        Instr::UnlessBusy { .. } if outcome == 2 => {
+            Some(Event::CalledBusy(returned(system, before, step.agent)))
+        }
         Instr::BugOn if outcome == 1 => Some(Event::BugOn),
         Instr::IrqDisable => Some(Event::IrqDisable),
         Instr::IrqEnable => Some(Event::IrqEnable),

@@ -235,6 +235,11 @@ pub(super) fn record(entry: Entry) {
     JOURNAL.with_borrow_mut(|journal| journal.push(entry));
 }
 
+/// How many events are in it.
+pub(super) fn recorded() -> usize {
+    JOURNAL.with_borrow(Vec::len)
+}
+
 /// Empties it.
 pub(super) fn take_journal() -> Vec<Entry> {
     JOURNAL.take()

@@ -7,6 +7,7 @@
 mod backends;
 pub mod conformance;
 mod event;
+pub mod guided;
 mod kvm;
 pub mod lock_check;
 pub mod locks;

@@ -82,6 +82,9 @@ pub trait Runtime: 'static {
     fn spawn<T: Send + 'static>(thread: impl FnOnce() -> T + Send + 'static) -> impl FnOnce() -> T;
     /// Lets others run; every wait calls it on every lap.
     fn cpu_relax();
+    /// Lets others run before a step that touches nothing they see. Only shuttle does: it is there to
+    /// make every interleaving of the model's steps possible, and changes nothing that can be observed.
+    fn local_step() {}
     /// One of `0..among`, chosen by the engine. loom has no choices: there it is always 0, and a
     /// scenario that asks for one is refused before it runs.
     fn choose(among: u8) -> u8;

@@ -129,7 +129,8 @@ pub enum Guest {
     Any,
 }
 
-const CHOICES: [Deed; 9] = [
+/// What a free guest chooses from, by number.
+pub(super) const CHOICES: [Deed; 9] = [
     Deed::Accept,
     Deed::AttrRead,
     Deed::AttrWrite,

@@ -160,7 +160,7 @@ fn scheduler(budget: &Budget) -> Box<dyn Scheduler + Send> {
     }
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config.failure_persistence = FailurePersistence::None;
     config.max_steps = MaxSteps::ContinueAfter(MAX_STEPS);

@@ -33,7 +33,7 @@ impl<R: Runtime> Kvm<R> {
             for &index in &cpus {
                 self.vcpus[index].interrupts.wait_until_taken();
             }
-            current.record(Event::AllAcknowledged);
+            current.record_local(Event::AllAcknowledged);
         }
     }
 

@@ -75,7 +75,11 @@ impl<R: Runtime> Kvm<R> {
 impl<R: Runtime> Thread<'_, R> {
     /// V1: an NMI to push, or posted interrupts to set up; neither flag nor kick keeps it from that.
     fn push_event(&self) {
-        if self.kvm.scenario.guest == Guest::Any && R::choose(4) == 0 {
+        if self.kvm.scenario.guest != Guest::Any {
+            return;
+        }
+        R::local_step();
+        if R::choose(4) == 0 {
             self.seamcall(Leaf::Write, tdh_vp_wr);
         }
     }
@@ -187,7 +191,7 @@ impl<R: Runtime> Thread<'_, R> {
         self.met
             .violate(Property::FlagTested, irqs_were_off && !self.flag_seen_down);
         self.met.entered += 1;
-        self.current.record(Event::Call {
+        self.current.record_local(Event::Call {
             leaf: Leaf::Enter,
             no_fail: false,
         });
@@ -199,7 +203,8 @@ impl<R: Runtime> Thread<'_, R> {
             &self.kvm.scenario.guest,
             &|| interrupts.is_pending(),
         );
-        self.current.record(Event::Returned(status_of(&result)));
+        self.current
+            .record_local(Event::Returned(status_of(&result)));
         self.cached = match result {
             Ok(reason) => Cached::Exit(reason),
             // A SEAMCALL that failed has written its own exit reason, which is no interrupt.
@@ -243,7 +248,7 @@ impl<R: Runtime> Thread<'_, R> {
             self.cached = Cached::Dispatched;
         }
         self.met.violate(Property::InterruptOnce, outcome == 2);
-        self.current.record(Event::Dispatch(outcome));
+        self.current.record_local(Event::Dispatch(outcome));
     }
 
     fn store_mode(&self, mode: u8) {

@@ -94,7 +94,7 @@ impl<R: Runtime> Kvm<R> {
         met.first_busy += 1;
         if !status.is_operand_busy() {
             met.violate(Property::KickOnlyWhenBusy, true);
-            current.record(Event::CalledBusy(status));
+            current.record_local(Event::CalledBusy(status));
         }
         if self.decisions.on_busy == OnBusy::GiveUp {
             return Err(Stop::GivenUp);
@@ -152,13 +152,13 @@ impl<R: Runtime> Kvm<R> {
         leaf: Leaf,
         no_fail: bool,
     ) -> StatusWord {
-        current.record(Event::Call { leaf, no_fail });
+        current.record_local(Event::Call { leaf, no_fail });
         let status = match leaf {
             Leaf::Block => tdh_mem_range_block(&self.td, current),
             Leaf::Track => tdh_mem_track(&self.td, current),
             _ => tdh_mem_page_remove(&self.td, current),
         };
-        current.record(Event::Returned(status));
+        current.record_local(Event::Returned(status));
         met.second_calls += u32::from(no_fail);
         met.violate(Property::NoSecondBusy, no_fail && status.is_operand_busy());
         met.violate(Property::EpochEmpty, status == PREVIOUS_TLB_EPOCH_BUSY);
@@ -187,7 +187,7 @@ fn bug_on<R: Runtime>(current: Current<R>, met: &mut Met, status: StatusWord) ->
     if status == StatusWord(0) {
         return Ok(());
     }
-    current.record(Event::BugOn);
+    current.record_local(Event::BugOn);
     met.violate(Property::NoBugOn, true);
     Err(Stop::Bugged)
 }

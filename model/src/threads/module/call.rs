@@ -40,6 +40,12 @@ impl<R: Runtime> Current<R> {
         });
     }
 
+    /// Notes a step that touches no shared memory.
+    pub(in crate::threads) fn record_local(self, event: Event) {
+        R::local_step();
+        self.record(event);
+    }
+
     /// The vCPU whose thread this is; the zapper has none.
     pub(in crate::threads) fn vcpu(self) -> usize {
         match self.agent {

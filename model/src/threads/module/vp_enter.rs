@@ -77,7 +77,7 @@ fn enter<R: Runtime>(
     call.note(Effect::SampleEpoch, 0);
     call.release(Resource::TdEpoch);
     call.current
-        .record(Event::ZeroStepArmed(tdvps.zero_step_armed));
+        .record_local(Event::ZeroStepArmed(tdvps.zero_step_armed));
     if tdvps.zero_step_armed {
         let mode = match call.td.version {
             Version::V1_5_05 => Mode::Exclusive,
@@ -104,6 +104,7 @@ fn run_guest<R: Runtime>(
 ) -> ExitReason {
     let mut step = 0;
     loop {
+        R::local_step();
         let deed = guest.deed::<R>(step);
         step += 1;
         let leaf = match deed {
