@@ -177,7 +177,7 @@ fn walk(system: &System, seed: u64, steps: usize) -> Vec<Entry> {
             let entry = entry_of(system, &state, &step, &next);
             let begins = entry.is_some_and(|entry| entry.event == Event::BeginZap);
             let beyond = entry.is_some_and(|entry| is_beyond_the_code(entry.event));
-            if !beyond && !(begins && begun) {
+            if !(beyond || begins && begun) {
                 possible.push((entry, next, begins));
             }
         });
