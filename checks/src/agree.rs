@@ -4,13 +4,14 @@
 //! A row is a question with a property, a column a form of the claim. To add a form, add a
 //! [`Column`]: the compiler asks for the rest.
 
+use crate::forms::code::WATCHED;
 use crate::forms::{self, TraceStep};
 use crate::packed::Packed;
 use crate::runner::Outcome;
 use crate::suite::{Form, Run};
 use crate::verdict::Verdict;
 use seamcheck_model::property::Property;
-use seamcheck_model::scenario::Memory;
+use seamcheck_model::scenario::{Memory, Scenario};
 
 /// A form of the claim that answers questions of this kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +20,15 @@ pub enum Column {
     Packed,
     /// The stateright actor model.
     Actors,
+    /// The code under loom, every window that was run.
+    Loom,
+    /// The code under shuttle.
+    Shuttle,
 }
 
 impl Column {
     /// All of them, in the order they are printed.
-    pub const ALL: [Self; 2] = [Self::Packed, Self::Actors];
+    pub const ALL: [Self; 4] = [Self::Packed, Self::Actors, Self::Loom, Self::Shuttle];
 
     /// How the column is headed.
     #[must_use]
@@ -31,6 +36,8 @@ impl Column {
         match self {
             Self::Packed => "packed",
             Self::Actors => "actors",
+            Self::Loom => "loom",
+            Self::Shuttle => "shuttle",
         }
     }
 
@@ -39,6 +46,8 @@ impl Column {
         match self {
             Self::Packed => Form::Packed,
             Self::Actors => Form::Actors,
+            Self::Loom => Form::Loom,
+            Self::Shuttle => Form::Shuttle,
         }
     }
 
@@ -54,7 +63,49 @@ impl Column {
                 let refused = forms::actors::setup(&question).err()?;
                 Some(refused.to_string())
             }
+            Self::Loom | Self::Shuttle if !WATCHED.contains(&property) => {
+                Some("the code does not watch it".into())
+            }
+            Self::Loom | Self::Shuttle if !is_plain(run) => {
+                Some("the code has one page, a finalized TD and no other thread".into())
+            }
+            Self::Shuttle if run.scenario.memory == Memory::Tso => {
+                Some("it is sequentially consistent: no store waits".into())
+            }
+            Self::Loom | Self::Shuttle => None,
         }
+    }
+
+    /// Whether an outcome of this form answers the question of a packed run.
+    fn answers(self, outcome: &Run, asked: &Run) -> bool {
+        match self {
+            Self::Packed | Self::Actors => asks_the_same(outcome, asked),
+            Self::Loom | Self::Shuttle => {
+                is_plain(asked)
+                    && is_same_protocol(outcome, asked)
+                    && memory_of(outcome) == asked.scenario.memory
+            }
+        }
+    }
+}
+
+/// The scenario that the code has: whatever the number of vCPUs, nobody else.
+fn is_plain(run: &Run) -> bool {
+    let plain = Scenario {
+        vcpus: run.scenario.vcpus,
+        memory: run.scenario.memory,
+        exit_reason: run.scenario.exit_reason,
+        ..Scenario::default()
+    };
+    run.scenario == plain && run.scenario.vcpus > 0
+}
+
+/// loom's weak memory allows all that x86-TSO does; what falls there falls for a store that waits.
+fn memory_of(run: &Run) -> Memory {
+    if run.name.ends_with("/weak") {
+        Memory::Tso
+    } else {
+        run.scenario.memory
     }
 }
 
@@ -125,10 +176,21 @@ pub fn matrix(outcomes: &[Outcome]) -> Vec<Row> {
 }
 
 fn cell(outcomes: &[Outcome], run: &Run, column: Column, property: Property) -> Cell {
-    let found = twins(outcomes, run, column.form())
-        .find_map(|twin| twin.verdicts.iter().find(|(asked, ..)| *asked == property));
-    match found {
-        Some((.., verdict)) => Cell::Verdict(*verdict),
+    let asked = |twin: &'_ Outcome| {
+        let mut verdicts = twin.verdicts.iter();
+        let found = verdicts.find(|(asked, ..)| *asked == property);
+        found.map(|(.., verdict)| *verdict)
+    };
+    // One window of the code that breaks it is enough.
+    let rank = |verdict: &Verdict| match verdict {
+        Verdict::Violated(_) => 0,
+        Verdict::Holds => 1,
+        Verdict::Vacuous => 2,
+        Verdict::Unknown(_) => 3,
+    };
+    let found = twins(outcomes, run, column).filter_map(asked);
+    match found.min_by_key(rank) {
+        Some(verdict) => Cell::Verdict(verdict),
         None => column
             .cannot_see(run, property)
             .map_or(Cell::NotRun, Cell::CannotSee),
@@ -140,20 +202,21 @@ fn cell(outcomes: &[Outcome], run: &Run, column: Column, property: Property) -> 
 fn twins<'a>(
     outcomes: &'a [Outcome],
     run: &'a Run,
-    form: Form,
+    column: Column,
 ) -> impl Iterator<Item = &'a Outcome> {
-    outcomes
-        .iter()
-        .filter(move |outcome| outcome.run.form == form && asks_the_same(&outcome.run, run))
+    outcomes.iter().filter(move |outcome| {
+        outcome.run.form == column.form() && column.answers(&outcome.run, run)
+    })
 }
 
 /// Whether two runs ask the same question, whatever their form.
 #[must_use]
 pub fn asks_the_same(one: &Run, other: &Run) -> bool {
-    one.module == other.module
-        && one.kernel == other.kernel
-        && one.set == other.set
-        && one.scenario == other.scenario
+    is_same_protocol(one, other) && one.scenario == other.scenario
+}
+
+fn is_same_protocol(one: &Run, other: &Run) -> bool {
+    one.module == other.module && one.kernel == other.kernel && one.set == other.set
 }
 
 /// A row whose verdicts differ, with what each side has to show.
@@ -187,7 +250,7 @@ fn trace(outcomes: &[Outcome], row: &Row, column: Column) -> String {
         let mut verdicts = outcome.verdicts.iter();
         verdicts.any(|(property, ..)| *property == row.property)
     };
-    let outcome = asked.and_then(|asked| twins(outcomes, &asked.run, column.form()).find(answers));
+    let outcome = asked.and_then(|asked| twins(outcomes, &asked.run, column).find(answers));
     let drawn = outcome.and_then(|outcome| match (&outcome.packed, &outcome.form) {
         (Some(packed), _) => drawn(packed, row.property),
         (None, Some(form)) => Some(listed(&form.trace)),
@@ -218,7 +281,7 @@ mod tests {
             mutant: "M01".into(),
             memory: Memory::Tso,
             property: Property::NoSecondBusy,
-            cells: [packed, actors],
+            cells: [packed, actors, Cell::NotRun, Cell::NotRun],
         }
     }
 

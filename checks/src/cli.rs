@@ -1,5 +1,7 @@
 //! The command line of `check`.
 
+use crate::forms::code::Engine;
+use crate::forms::code::request::{EXECUTIONS, SCHEDULES};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     WhatIf(WhatIfArgs),
     /// Ask for every number of vCPUs at once: a proof, or the smallest number that breaks it.
     Prove(ProveArgs),
+    /// Run the protocol as Rust code under loom, shuttle or on real threads.
+    Code(CodeArgs),
     /// Check a certificate again: that its views contain the start, are closed and break nothing.
     Recheck(RecheckArgs),
     /// Leaf against leaf: which can collide on which lock, and under which KVM locks they really can.
@@ -52,6 +56,9 @@ pub(crate) enum Command {
     Agree(AgreeArgs),
     /// Walk through the actor model's states in a browser, with sequence diagrams.
     Explore(ExploreArgs),
+    /// Answer one request, read from standard input: how `check` runs loom.
+    #[command(hide = true)]
+    Child,
 }
 
 #[derive(Debug, Default, Args)]
@@ -325,3 +332,72 @@ pub(crate) struct AssumptionsArgs {
     #[arg(long)]
     pub(crate) markdown: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = CODE_STATUS)]
+pub(crate) struct CodeArgs {
+    /// What runs the code: loom (weak memory, all interleavings up to the bounds), shuttle (many
+    /// schedules, sequentially consistent) or std (real threads, a smoke test).
+    #[arg(long, value_enum, default_value = "loom", hide_possible_values = true)]
+    pub(crate) engine: Engine,
+    /// Number of vCPUs: loom runs up to 4. Default: 1 under loom, 4 elsewhere.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) vcpus: Option<u16>,
+    /// How often each vCPU goes round. Default: 2 under loom, 3 elsewhere.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) laps: Option<u16>,
+    /// What the zapper does: block, track, remove (the window of that SEAMCALL alone, entered as if its
+    /// first call had been busy), or whole. Default: whole under shuttle, block elsewhere.
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) window: Option<String>,
+    /// loom: the memory, weak (C11's) or rmw (sequentially consistent).
+    #[arg(long, value_name = "MEMORY", default_value = "weak")]
+    pub(crate) memory: String,
+    /// loom: the most preemptions of an execution. Default: no bound.
+    #[arg(long, value_name = "K")]
+    pub(crate) preemptions: Option<u16>,
+    /// loom: give up after this many executions; the verdict is then `unknown`.
+    #[arg(long, value_name = "N", default_value_t = EXECUTIONS as u32)]
+    pub(crate) executions: u32,
+    /// shuttle: how many schedules; std: how many rounds.
+    #[arg(long, value_name = "N", default_value_t = SCHEDULES as u32)]
+    pub(crate) schedules: u32,
+    /// shuttle: probabilistic concurrency testing of this depth, instead of random schedules.
+    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) pct: Option<u16>,
+    /// shuttle: where the choice of schedules begins; the same seed makes the same schedules.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// shuttle: do not hold the schedules against the packed model.
+    #[arg(long)]
+    pub(crate) no_conformance: bool,
+    /// shuttle: write the violating schedule to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// shuttle: make the schedule in this file again, with all it was run with.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
+    /// 0-step is armed on every vCPU at the start.
+    #[arg(long)]
+    pub(crate) zero_step_armed: bool,
+    /// TDX module as code: 1.5.05 or 2.0.12.
+    #[arg(long, value_name = "VERSION", default_value = "1.5.05")]
+    pub(crate) module: String,
+    /// Kernel profile: a version, or a .toml file.
+    #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
+    pub(crate) kernel: String,
+    /// Change a decision of the protocol (`check list --decisions`).
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// What must never happen: no-second-busy, flag-tested, epoch-empty, tracked-remove,
+    /// interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on.
+    #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
+    pub(crate) property: String,
+    /// Print the answer as JSON (seamcheck.code.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const CODE_STATUS: &str = "\
+Exit status: 0 holds (loom), 10 violated, 11 vacuous, 14 the code did what the model can not,
+20 unknown: a bound was hit, or a sample was made and none of it violates.";

@@ -1,7 +1,7 @@
-//! The claim's other forms: the stateright actor model and the code under loom.
+//! The claim's other forms: the stateright actor model and the code under loom and shuttle.
 
 pub mod actors;
-mod loom;
+pub mod code;
 
 use crate::engine::{Limits, Watch};
 use crate::question::QuestionError;
@@ -19,9 +19,9 @@ pub struct TraceStep(pub String);
 pub struct FormReport {
     /// Per property that was asked for.
     pub verdicts: Vec<(Property, Verdict)>,
-    /// States, or executions.
+    /// States, executions or schedules.
     pub states: u64,
-    /// `states` or `executions`.
+    /// `states`, `executions` or `schedules`.
     pub unit: &'static str,
     /// Wall-clock time.
     pub elapsed: Duration,
@@ -29,6 +29,8 @@ pub struct FormReport {
     pub missing: Vec<String>,
     /// The shortest counterexample to the first property that is violated, if the form has one.
     pub trace: Vec<TraceStep>,
+    /// Where the code did what the packed model can not.
+    pub divergence: Option<String>,
 }
 
 impl FormReport {
@@ -57,8 +59,7 @@ pub fn search(run: &Run, limits: Limits, watch: &Watch) -> Result<FormReport, Qu
     let question = run.question()?;
     let wanted: Vec<Property> = run.expect.iter().map(|(property, _)| *property).collect();
     let report = match run.form {
-        Form::Loom => loom::search(question.decisions)
-            .map_err(|error| QuestionError::Usage(error.to_string())),
+        Form::Loom | Form::Shuttle => return code::search(run),
         Form::Actors | Form::Packed => actors::search(&question, &wanted, limits, watch),
     };
     report.map_err(|error| match error {

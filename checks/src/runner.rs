@@ -184,23 +184,31 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             differences.extend(wrong_lassos(&run, &packed));
             (verdicts, Some(packed), None, differences)
         }),
-        Form::Actors | Form::Loom => forms::search(&run, limits, watch).map(|report| {
-            let unasked = Verdict::Vacuous;
-            let verdicts = judge_all(&run, |property| report.verdict(property).unwrap_or(unasked));
-            let mut differences = wrong_verdicts(&verdicts);
-            let found = verdicts.iter().map(|(_, _, found)| *found);
-            // A count is recorded for searches that come to an end with nothing to end them early.
-            let counted = found
-                .clone()
-                .all(|found| matches!(found, Verdict::Holds | Verdict::Vacuous));
-            if counted && run.states != Some(report.states) {
-                differences.push(Difference::States {
-                    expected: run.states,
-                    found: report.states,
-                });
-            }
-            (verdicts, None, Some(report), differences)
-        }),
+        Form::Actors | Form::Loom | Form::Shuttle => {
+            forms::search(&run, limits, watch).map(|report| {
+                let unasked = Verdict::Vacuous;
+                let verdicts =
+                    judge_all(&run, |property| report.verdict(property).unwrap_or(unasked));
+                let mut differences = wrong_verdicts(&verdicts);
+                let found = verdicts.iter().map(|(_, _, found)| *found);
+                // A count is recorded for searches that come to an end with nothing to end them early.
+                let counted = found
+                    .clone()
+                    .all(|found| matches!(found, Verdict::Holds | Verdict::Vacuous));
+                if counted && run.states != Some(report.states) {
+                    differences.push(Difference::States {
+                        expected: run.states,
+                        found: report.states,
+                    });
+                }
+                if let Some(divergence) = &report.divergence {
+                    differences.push(Difference::Engines(format!(
+                        "the code is not inside the model: {divergence}"
+                    )));
+                }
+                (verdicts, None, Some(report), differences)
+            })
+        }
     };
     match result {
         Ok((verdicts, packed, form, differences)) => Outcome {

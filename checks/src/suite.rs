@@ -9,11 +9,13 @@ use seamcheck_model::data::{DataError, Reader, suggest};
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
+use seamcheck_model::threads::Window;
 
 /// The suite that comes with the program, file by file: name and text.
 pub const FILES: &[(&str, &str)] = &[
     ("suite/default.toml", include_str!("../suite/default.toml")),
     ("suite/actors.toml", include_str!("../suite/actors.toml")),
+    ("suite/threads.toml", include_str!("../suite/threads.toml")),
     ("suite/nightly.toml", include_str!("../suite/nightly.toml")),
 ];
 
@@ -37,6 +39,8 @@ pub enum Form {
     Actors,
     /// The instrumented code under loom.
     Loom,
+    /// The instrumented code under shuttle.
+    Shuttle,
 }
 
 /// One run: a question with what is expected of it.
@@ -60,6 +64,8 @@ pub struct Run {
     pub set: Vec<(String, String)>,
     /// Who takes part.
     pub scenario: Scenario,
+    /// How far the code is run.
+    pub code: CodeSettings,
     /// The exact number of states (executions, for loom) of a search that is not cut short.
     pub states: Option<u64>,
     /// The exact number of views that prove what is expected to hold for every number of vCPUs.
@@ -68,6 +74,56 @@ pub struct Run {
     pub expect: Vec<(Property, Expected)>,
     /// Whether stateright searches it too.
     pub stateright: bool,
+}
+
+/// What only the code's forms are told; what is left out is the engine's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CodeSettings {
+    /// What the zapper does.
+    pub window: Option<Window>,
+    /// How often a vCPU goes round.
+    pub laps: Option<usize>,
+    /// 0-step is armed at the start.
+    pub zero_step_armed: bool,
+    /// loom: the most preemptions.
+    pub preemptions: Option<usize>,
+    /// loom: the most executions.
+    pub executions: Option<usize>,
+    /// shuttle: the number of schedules.
+    pub schedules: Option<usize>,
+    /// shuttle: the depth of PCT.
+    pub pct: Option<usize>,
+    /// shuttle: every schedule is held against the packed model.
+    pub conformance: bool,
+}
+
+impl CodeSettings {
+    fn parse(row: Reader<'_>) -> Result<Self, DataError> {
+        row.only(&[
+            "window",
+            "laps",
+            "zero_step_armed",
+            "preemptions",
+            "executions",
+            "schedules",
+            "pct",
+            "conformance",
+        ])?;
+        let number = |key: &str| Ok(row.number(key)?.map(|number| number as usize));
+        Ok(Self {
+            window: row
+                .has("window")
+                .then(|| row.choice("window"))
+                .transpose()?,
+            laps: number("laps")?,
+            zero_step_armed: row.boolean("zero_step_armed", false)?,
+            preemptions: number("preemptions")?,
+            executions: number("executions")?,
+            schedules: number("schedules")?,
+            pct: number("pct")?,
+            conformance: row.boolean("conformance", false)?,
+        })
+    }
 }
 
 impl Run {
@@ -134,7 +190,7 @@ fn parse_into(runs: &mut Vec<Run>, file: &str, text: &str) -> Result<(), DataErr
     Ok(())
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "group",
     "about",
@@ -143,6 +199,7 @@ const KEYS: [&str; 12] = [
     "kernel",
     "set",
     "scenario",
+    "code",
     "stateright",
     "sc",
     "tso",
@@ -160,10 +217,11 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
         "packed" => Form::Packed,
         "actors" => Form::Actors,
         "loom" => Form::Loom,
+        "shuttle" => Form::Shuttle,
         other => {
             return Err(row
                 .error_at("form", format!("unknown form `{other}`"))
-                .with_help("packed, actors or loom"));
+                .with_help("packed, actors, loom or shuttle"));
         }
     };
     let mut scenario = Scenario::default();
@@ -183,6 +241,11 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
             set.push((key.to_owned(), changes.string(key)?.to_owned()));
         }
     }
+    let code = if row.has("code") {
+        CodeSettings::parse(row.table("code")?)?
+    } else {
+        CodeSettings::default()
+    };
     let mut runs = Vec::new();
     for memory in ["sc", "tso", "weak"]
         .into_iter()
@@ -204,6 +267,7 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
             kernel: row.string("kernel")?.to_owned(),
             set: set.clone(),
             scenario,
+            code,
             states: expected.number("states")?,
             views: expected.number("views")?,
             expect: parse_expect(expected)?,

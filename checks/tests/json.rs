@@ -67,7 +67,7 @@ fn reports_have_the_documented_fields_and_no_others() {
             "--json",
             "claim-init-vcpu",
             "M22",
-            "loom",
+            "loom-remove",
             "actors-M03",
         ],
         // Unknown.

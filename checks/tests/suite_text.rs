@@ -89,7 +89,7 @@ fn a_mistake_is_named_with_line_column_and_remedy() {
             "set =",
             "form = \"x\"\nset =",
             "7:8: unknown form `x`",
-            "packed, actors or loom",
+            "packed, actors, loom or shuttle",
         ),
     ] {
         assert_eq!(GOOD.matches(right).count(), 1, "{right}");

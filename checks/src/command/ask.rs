@@ -10,7 +10,7 @@ use crate::question::{Question, QuestionError, Source};
 use crate::report::{human, json};
 use crate::runner::Outcome;
 use crate::scenario_text;
-use crate::suite::{Form, Run};
+use crate::suite::{CodeSettings, Form, Run};
 use crate::trace;
 use crate::verdict::{Expected, Verdict};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -156,6 +156,7 @@ pub(super) fn as_run(question: &Question, property: Property) -> Run {
         kernel: question.kernel.name.clone(),
         set: question.set.clone(),
         scenario: question.scenario.clone(),
+        code: CodeSettings::default(),
         states: None,
         views: None,
         expect: Vec::new(),

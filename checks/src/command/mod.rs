@@ -3,6 +3,7 @@
 mod agree;
 mod ask;
 mod assumptions;
+mod code;
 mod completions;
 mod decode;
 mod explain;
@@ -59,6 +60,15 @@ pub enum Failure {
         /// The system's words.
         error: String,
     },
+    /// A file is no schedule, or the code does not follow it any more.
+    #[error("{path}: {error}", path = path.display())]
+    #[diagnostic(help("`check code --engine shuttle --save FILE` writes one"))]
+    Schedule {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
     /// An output can not be written.
     #[error("{what}: {error}")]
     Output {
@@ -88,7 +98,8 @@ impl Failure {
             Self::Question(_)
             | Self::Trace { .. }
             | Self::Certificate { .. }
-            | Self::Input { .. } => Exit::Usage,
+            | Self::Input { .. }
+            | Self::Schedule { .. } => Exit::Usage,
             Self::Output { .. } => Exit::Unwritable,
             Self::CutShort { cut, .. } => cut_short(*cut),
             Self::Internal(_) => Exit::Internal,
@@ -117,6 +128,8 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
         Some(Command::Assumptions(args)) => assumptions::assumptions(&args),
+        Some(Command::Code(args)) => code::code(&args),
+        Some(Command::Child) => code::child(),
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Matrix(args)) => matrix::matrix(&args),
         Some(Command::Triage(args)) => triage::triage(&args, watch),

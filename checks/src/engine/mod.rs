@@ -45,6 +45,10 @@ pub enum Cut {
     NoTrace,
     /// A store buffer was too short.
     StoreBuffer,
+    /// The limit on executions, or on the length of one.
+    Executions,
+    /// Some schedules of many were made, and none violates.
+    Sample,
     /// The user interrupted it.
     Interrupted,
 }
@@ -61,6 +65,8 @@ impl Cut {
                 "it is violated, but a limit was hit before a shortest trace was found"
             }
             Self::StoreBuffer => "a store buffer overflowed",
+            Self::Executions => "a limit on executions was hit",
+            Self::Sample => "some schedules of many were made, and none violates",
             Self::Interrupted => "interrupted",
         }
     }

@@ -50,6 +50,7 @@ pub fn search(
         elapsed: clock.elapsed(),
         missing: found.missing.iter().map(|witness| witness.text()).collect(),
         trace,
+        divergence: None,
     })
 }
 

@@ -197,6 +197,7 @@ fn head(run: &Run) -> RunReport {
             crate::suite::Form::Packed => "packed",
             crate::suite::Form::Actors => "actors",
             crate::suite::Form::Loom => "loom",
+            crate::suite::Form::Shuttle => "shuttle",
         },
         question: QuestionText::of(run),
         verdicts: Vec::new(),

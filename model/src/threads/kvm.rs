@@ -1,11 +1,19 @@
-//! KVM's side, function by function (6.16).
+//! KVM's side, function by function (6.16), each obeying the decisions.
 
-use super::interrupts::Interrupts;
-use super::module::{Status, Tdcs, tdh_mem_track, tdh_vp_enter};
-use super::runtime::{Flag, Mode, Order, Runtime};
-use crate::kernel::decisions::{
-    Decisions, FlagRaise, Kick, KickModeRead, VcpuBarrier, VcpuFlagTest,
-};
+mod fault;
+mod interrupts;
+mod kick;
+mod mmu_lock;
+mod vcpu;
+mod zap;
+
+use super::module::Td;
+use super::runtime::{Bits, Flag, Mode, Runtime};
+use super::scenario::Scenario;
+use crate::kernel::Decisions;
+use crate::property::Property;
+use interrupts::Interrupts;
+use mmu_lock::MmuLock;
 
 // include/linux/kvm_host.h
 pub(super) const OUTSIDE_GUEST_MODE: u8 = 0;
@@ -13,122 +21,94 @@ const IN_GUEST_MODE: u8 = 1;
 const EXITING_GUEST_MODE: u8 = 2;
 
 /// `struct kvm_vcpu`, and the CPU it is on.
-pub(super) struct Vcpu<R: Runtime> {
+struct Vcpu<R: Runtime> {
     mode: R::Mode,
     interrupts: Interrupts<R>,
 }
 
-/// `struct kvm_tdx`.
-pub(super) struct KvmTdx<R: Runtime> {
+/// `struct kvm` with its `struct kvm_tdx`, and the TD behind it.
+pub(super) struct Kvm<R: Runtime> {
     decisions: Decisions,
+    scenario: Scenario,
     wait_for_sept_zap: R::Flag,
+    mmu_lock: MmuLock<R>,
+    /// The mirror SPTE of the page, read and written under mmu_lock.
+    mirror: R::Word,
     vcpus: Vec<Vcpu<R>>,
-    tdcs: Tdcs<R>,
+    td: Td<R>,
 }
 
-/// What became of one lap of the vCPU's loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lap {
-    /// The flag was up.
-    TurnedBack,
-    /// TDH.VP.ENTER was called.
-    Called,
+/// The mirror SPTE.
+mod mirror {
+    pub(super) const NONE: u64 = 0;
+    /// A fault is mapping it.
+    pub(super) const FROZEN: u64 = 1;
+    pub(super) const PRESENT: u64 = 2;
 }
 
-impl<R: Runtime> KvmTdx<R> {
-    pub(super) fn new(decisions: Decisions, vcpus: usize, lock_words: Order) -> Self {
+/// What a thread has met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Properties seen violated, a bit each.
+    pub violated: u16,
+    /// Calls whose BUSY nobody can handle any more.
+    pub second_calls: u32,
+    /// First calls that were busy.
+    pub first_busy: u32,
+    /// Laps that the flag turned back.
+    pub turned_back: u32,
+    /// TDH.VP.ENTER calls.
+    pub entered: u32,
+    /// IPIs sent.
+    pub ipis: u32,
+}
+
+impl Met {
+    /// Adds what another thread has met.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            violated: self.violated | other.violated,
+            second_calls: self.second_calls + other.second_calls,
+            first_busy: self.first_busy + other.first_busy,
+            turned_back: self.turned_back + other.turned_back,
+            entered: self.entered + other.entered,
+            ipis: self.ipis + other.ipis,
+        }
+    }
+
+    /// True when the property was seen violated.
+    #[must_use]
+    pub const fn violates(self, property: Property) -> bool {
+        self.violated & property.bit() != 0
+    }
+
+    fn violate(&mut self, property: Property, if_true: bool) {
+        if if_true {
+            self.violated |= property.bit();
+        }
+    }
+}
+
+impl<R: Runtime> Kvm<R> {
+    pub(super) fn new(scenario: &Scenario) -> Self {
         let vcpu = |_| Vcpu {
             mode: R::Mode::new(),
             interrupts: Interrupts::new(),
         };
+        let present = scenario.prepared().mirror_present;
         Self {
-            decisions,
+            decisions: scenario.decisions,
+            scenario: *scenario,
             wait_for_sept_zap: R::Flag::new(),
-            vcpus: (0..vcpus).map(vcpu).collect(),
-            tdcs: Tdcs::new(lock_words),
-        }
-    }
-
-    /// arch/x86/kvm/vmx/tdx.c: the first call of `tdx_track()`.
-    pub(super) fn first_track(&self) -> Status {
-        tdh_mem_track(&self.tdcs)
-    }
-
-    /// arch/x86/kvm/vmx/tdx.c: what `tdx_track()` does once its first call was busy.
-    pub(super) fn retry_track(&self) -> Status {
-        self.tdx_no_vcpus_enter_start();
-        let status = tdh_mem_track(&self.tdcs);
-        self.tdx_no_vcpus_enter_stop();
-        status
-    }
-
-    fn tdx_no_vcpus_enter_start(&self) {
-        if self.decisions.flag_raise == FlagRaise::BeforeKick {
-            self.wait_for_sept_zap.write_once(true);
-        }
-        match self.decisions.kick {
-            Kick::RequestWait => self.kvm_make_all_cpus_request(true),
-            Kick::RequestNoWait => self.kvm_make_all_cpus_request(false),
-            _ => {}
-        }
-    }
-
-    fn tdx_no_vcpus_enter_stop(&self) {
-        if self.decisions.flag_raise == FlagRaise::BeforeKick {
-            self.wait_for_sept_zap.write_once(false);
-        }
-    }
-
-    /// virt/kvm/kvm_main.c, for KVM_REQ_OUTSIDE_GUEST_MODE with or without KVM_REQUEST_WAIT: walk
-    /// the vCPUs first, then interrupt, then wait.
-    fn kvm_make_all_cpus_request(&self, wait: bool) {
-        let needs_ipi = |vcpu: &&Vcpu<R>| match self.kvm_vcpu_exiting_guest_mode(vcpu) {
-            IN_GUEST_MODE => true,
-            old => wait && old != OUTSIDE_GUEST_MODE,
-        };
-        let cpus: Vec<&Vcpu<R>> = self.vcpus.iter().filter(needs_ipi).collect();
-        for vcpu in &cpus {
-            vcpu.interrupts.send();
-        }
-        if wait {
-            for vcpu in &cpus {
-                vcpu.interrupts.wait_until_taken();
-            }
-        }
-    }
-
-    /// include/linux/kvm_host.h. On x86 the cmpxchg is the zapper's only full barrier between its
-    /// store of the flag and its look at the mode: KVM_REQUEST_NO_ACTION logs no request.
-    fn kvm_vcpu_exiting_guest_mode(&self, vcpu: &Vcpu<R>) -> u8 {
-        match self.decisions.kick_mode_read {
-            KickModeRead::LockedCmpxchg => vcpu.mode.cmpxchg(IN_GUEST_MODE, EXITING_GUEST_MODE),
-            KickModeRead::PlainLoad => vcpu.mode.read_once(),
-        }
-    }
-
-    /// arch/x86/kvm/x86.c, one lap of `vcpu_run()`. `kvm_vcpu_exit_request()` is left out: a vCPU
-    /// that sees EXITING_GUEST_MODE early does what one turned back by the flag does.
-    pub(super) fn vcpu_enter_guest(&self, index: usize) -> Lap {
-        let vcpu = &self.vcpus[index];
-        vcpu.interrupts.local_irq_disable();
-        vcpu.mode.store_release(IN_GUEST_MODE);
-        if self.decisions.vcpu_barrier == VcpuBarrier::SrcuUnlock {
-            R::smp_mb();
-        }
-        let lap = self.tdx_vcpu_run();
-        vcpu.mode.store_release(OUTSIDE_GUEST_MODE);
-        vcpu.interrupts.local_irq_enable();
-        lap
-    }
-
-    /// arch/x86/kvm/vmx/tdx.c. BUSY from TDH.VP.ENTER leaves by the same way as an exit.
-    fn tdx_vcpu_run(&self) -> Lap {
-        let tests = self.decisions.vcpu_flag_test == VcpuFlagTest::InTdxVcpuRun;
-        if tests && self.wait_for_sept_zap.read_once() {
-            return Lap::TurnedBack;
-        }
-        match tdh_vp_enter(&self.tdcs) {
-            Status::Success | Status::OperandBusy => Lap::Called,
+            mmu_lock: MmuLock::new(),
+            mirror: R::Word::new(if present {
+                mirror::PRESENT
+            } else {
+                mirror::NONE
+            }),
+            vcpus: (0..scenario.vcpus).map(vcpu).collect(),
+            td: Td::new(scenario),
         }
     }
 }

@@ -1,84 +1,171 @@
 //! Running a scenario under loom, to the end or to a violation.
 
-use super::loom_rt::{Loom, LoomSc};
-use super::{Outcome, TrackWindow, claim_in_track_window};
+use super::backends::{Loom, LoomRmw};
+use super::event::{self, Entry};
+use super::kvm::Met;
+use super::run::execute;
+use super::scenario::{Guest, Scenario};
+use crate::closed_enum::closed_enum;
 use crate::kernel::Unsupported;
+use crate::property::Property;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The memory a scenario runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Memory {
-    /// C11's, weaker than x86's.
-    Weak,
-    /// Sequentially consistent: no barrier is missed here.
-    SequentiallyConsistent,
+closed_enum! { "memory under loom",
+    /// The memory a scenario runs on.
+    pub enum Memory {
+        Weak = "weak": "C11's, weaker than x86's",
+        SequentiallyConsistent = "rmw": "every access a read-modify-write: sequentially consistent; no barrier is missed here",
+    }
+}
+
+/// loom's limit: the zapper's thread and four vCPUs.
+pub const MAX_VCPUS: usize = 4;
+
+/// How far loom may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Executions; beyond, the run is capped.
+    pub executions: usize,
+    /// Switches away from a thread that could go on, per execution; `None` for all.
+    pub preemptions: Option<usize>,
 }
 
 /// What a run under loom found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoomReport {
     /// Executions made; the last is the violating one, if there is one.
     pub executions: usize,
-    /// Executions in which a second call was made. None: the run says nothing.
+    /// What was met in all of them together.
+    pub met: Met,
+    /// Executions with a second call. None: the run says nothing.
     pub second_calls: usize,
-    /// Executions in which the flag turned the vCPU back.
+    /// Executions in which the flag turned a vCPU back.
     pub turned_back: usize,
-    /// The second call was busy. The run stops there.
-    pub violated: bool,
+    /// The violating execution; the run stops there.
+    pub violation: Option<Vec<Entry>>,
     /// The cap was hit: executions are missing, and "not violated" means nothing.
     pub capped: bool,
+    /// loom gave up an execution: it went on for too long, or nobody could move.
+    pub gave_up: Option<String>,
 }
 
-impl LoomReport {
-    fn add(&mut self, outcome: Outcome) {
-        self.executions += 1;
-        self.second_calls += usize::from(outcome.second_call.is_some());
-        self.turned_back += usize::from(outcome.turned_back);
-        self.violated |= outcome.second_call_was_busy();
-    }
+/// A scenario that loom can not run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoomError {
+    /// A decision has a value that the code does not implement.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// More threads than loom has.
+    #[error(
+        "{given} vCPUs asked for; loom runs at most {MAX_VCPUS} beside the zapper, shuttle runs more"
+    )]
+    TooManyThreads {
+        /// What was asked for.
+        given: usize,
+    },
+    /// A guest that chooses.
+    #[error("loom has no choices to explore: give the guest a script")]
+    Choices,
 }
 
 /// Thrown out of loom at the first violation; not a panic anyone is told of.
 struct Violated;
 
-/// Runs a scenario under loom until a violation, or to the end, or to `cap` executions.
+/// Runs a scenario under loom until `property` is violated, or to the end, or to a bound.
 ///
 /// loom is slow when two runs share a process: give each a child process of its own.
 ///
 /// # Errors
-/// When a decision has a value that the code does not implement.
-///
-/// # Panics
-/// When an execution panics: a deadlock, a leak, or a bug in the code.
+/// When loom or the code can not do what the scenario asks.
 pub fn run_under_loom(
-    scenario: &TrackWindow,
+    scenario: &Scenario,
     memory: Memory,
-    cap: usize,
-) -> Result<LoomReport, Unsupported> {
+    property: Property,
+    bounds: Bounds,
+) -> Result<LoomReport, LoomError> {
     scenario.check()?;
+    if scenario.vcpus > MAX_VCPUS {
+        let given = scenario.vcpus;
+        return Err(LoomError::TooManyThreads { given });
+    }
+    if scenario.guest == Guest::Any {
+        return Err(LoomError::Choices);
+    }
     let scenario = *scenario;
+    let mut report = explore(bounds, scenario.vcpus + 1, move |tally| {
+        let met = match memory {
+            Memory::Weak => execute::<Loom>(&scenario),
+            Memory::SequentiallyConsistent => execute::<LoomRmw>(&scenario),
+        };
+        tally.met = tally.met.and(met);
+        tally.second_calls += usize::from(met.second_calls > 0);
+        tally.turned_back += usize::from(met.turned_back > 0);
+        met.violates(property)
+    });
+    if report.capped && report.violation.is_some() {
+        report.capped = false;
+    }
+    Ok(report)
+}
+
+/// Explores `execution` until it says that it violates.
+pub(super) fn explore(
+    bounds: Bounds,
+    threads: usize,
+    execution: impl Fn(&mut LoomReport) -> bool + Send + Sync + 'static,
+) -> LoomReport {
     let report = Arc::new(Mutex::new(LoomReport::default()));
     let tally = Arc::clone(&report);
-    let execution = move || {
-        let outcome = match memory {
-            Memory::Weak => claim_in_track_window::<Loom>(&scenario),
-            Memory::SequentiallyConsistent => claim_in_track_window::<LoomSc>(&scenario),
-        };
-        lock(&tally).add(outcome);
-        if outcome.second_call_was_busy() {
+    let one = move || {
+        // The lock is not held while the execution runs: threads of loom's are not the system's.
+        let mut so_far = std::mem::take(&mut *lock(&tally));
+        so_far.executions += 1;
+        *lock(&tally) = so_far.clone();
+        let violated = execution(&mut so_far);
+        so_far.violation = violated.then(event::take_journal);
+        *lock(&tally) = so_far;
+        if violated {
             resume_unwind(Box::new(Violated));
         }
     };
-    let builder = builder(cap);
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(move || builder.check(execution)))
+    let builder = builder(bounds, threads);
+    let panic = quietly(|| catch_unwind(AssertUnwindSafe(move || builder.check(one))));
+    let mut report = std::mem::take(&mut *lock(&report));
+    if let Err(panic) = panic
         && !panic.is::<Violated>()
     {
-        resume_unwind(panic);
+        report.gave_up = Some(message(panic.as_ref()));
     }
-    let mut report = *lock(&report);
-    report.capped = report.executions > cap;
-    Ok(report)
+    report.capped = report.executions > bounds.executions;
+    report
+}
+
+/// What a panic says.
+pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+/// loom's own panics (a deadlock, too many branches) are reported as a result, not on standard error.
+pub(super) fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    std::thread_local! {
+        static QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                loud(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = run();
+    QUIET.set(false);
+    result
 }
 
 /// The tally is whole even when an execution ended early.
@@ -87,17 +174,17 @@ fn lock(report: &Mutex<LoomReport>) -> MutexGuard<'_, LoomReport> {
 }
 
 /// Every field is set: what a run finds must not depend on LOOM_ variables in the environment.
-fn builder(cap: usize) -> loom::model::Builder {
+fn builder(bounds: Bounds, threads: usize) -> loom::model::Builder {
     let mut builder = loom::model::Builder::new();
-    builder.max_threads = 2;
-    builder.max_branches = 1_000;
-    // One more than `cap` are run when there are more, which tells a cap from an end. loom looks
+    builder.max_threads = threads;
+    builder.max_branches = 10_000;
+    // One more than the cap are run when there are more, which tells a cap from an end. loom looks
     // at the limit before each execution, counting from 1, and only at checkpoints.
-    builder.max_permutations = Some(cap.saturating_add(2));
+    builder.max_permutations = Some(bounds.executions.saturating_add(2));
     builder.checkpoint_interval = 1;
     builder.checkpoint_file = None;
     builder.max_duration = None;
-    builder.preemption_bound = None;
+    builder.preemption_bound = bounds.preemptions;
     builder.expect_explicit_explore = false;
     builder.location = false;
     builder.log = false;

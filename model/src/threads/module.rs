@@ -1,90 +1,82 @@
-//! The TDX module's side: one sharex lock word and the two calls that contend for it.
+//! The TDX module's side: what it keeps of a TD, and the calls as functions.
 //!
-//! TDR and OP_STATE are left out: both calls take them shared, so an attempt on them can not fail.
-//! So are TD_EPOCH and REFCOUNT, which TDH.MEM.TRACK looks at only once it has the lock.
+//! Each leaf is written out in its own file, lock by lock, in the order of its source file; nothing
+//! here reads a lock table. `tests/threads_lock_table.rs` holds what the code acquires, as recorded
+//! while it runs, against the table's rows.
 
-use super::runtime::{Bits, Order, Runtime};
+mod call;
+mod epoch;
+mod page;
+mod seamcalls;
+mod tdcalls;
+mod vp_enter;
 
-/// How a call came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Status {
-    /// TDX_SUCCESS; for TDH.VP.ENTER: the guest has run and exited.
-    Success,
-    /// TDX_OPERAND_BUSY, operand TD_EPOCH.
-    OperandBusy,
+pub(super) use call::Current;
+pub(super) use page::Page;
+pub(super) use seamcalls::{
+    tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_track, tdh_vp_wr,
+};
+pub(super) use vp_enter::{ExitReason, Tdvps, status_of, tdh_vp_enter};
+
+use super::locks::Lock;
+use super::runtime::Runtime;
+use super::scenario::{Grain, Scenario};
+use crate::closed_enum::closed_enum;
+use crate::resource::LockKind;
+use epoch::EpochTracking;
+
+closed_enum! { "module version",
+    /// The TDX module versions that exist as code.
+    pub enum Version {
+        V1_5_05 = "1.5.05": "TDH.VP.ENTER takes the S-EPT tree exclusively in its 0-step mode; whole-entry stores erase TDHP",
+        V2_0_12 = "2.0.12": "TDH.VP.ENTER takes the S-EPT tree shared, a host-priority lock; stores keep TDHP",
+    }
 }
 
-const FREE: u16 = 0;
-const EXCLUSIVE: u16 = 1;
-const READER: u16 = 2;
-
-/// A sharex lock word (src/common/helpers/tdx_locks.h): bit 0 exclusive, above it the reader count.
-///
-/// On x86 each of its operations is a LOCKed instruction and thereby a full barrier. A try-lock needs
-/// only atomicity to exclude; whatever else its operations order, the module lends to KVM, and that
-/// could stand in for a barrier KVM has lost. So the order is the scenario's: what holds with
-/// [`Order::Relaxed`] rests on KVM's own barriers alone and holds with x86's locks too; what is
-/// violated with [`Order::FullBarrier`] is not an artefact of locks weaker than x86's.
-struct Sharex<R: Runtime> {
-    word: R::Bits,
-    order: Order,
+/// What the module keeps of a TD: lock words, TD_EPOCH and REFCOUNTs, one private page.
+pub(super) struct Td<R: Runtime> {
+    version: Version,
+    tdr: Lock<R>,
+    op_state: Lock<R>,
+    epoch_lock: Lock<R>,
+    epoch: EpochTracking<R>,
+    sept_tree: Lock<R>,
+    page_pamt: Lock<R>,
+    page: Page<R>,
+    tdvpr: Vec<Lock<R>>,
 }
 
-impl<R: Runtime> Sharex<R> {
-    fn new(order: Order) -> Self {
+impl<R: Runtime> Td<R> {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let order = scenario.lock_words;
+        let host_priority = || match scenario.grain {
+            Grain::Full => Lock::new(LockKind::SharexHostPriority, order),
+            Grain::Contended => Lock::Uncontended,
+        };
+        let tree = match scenario.module {
+            Version::V1_5_05 => LockKind::Sharex,
+            Version::V2_0_12 => LockKind::SharexHostPriority,
+        };
         Self {
-            word: R::Bits::new(),
-            order,
+            version: scenario.module,
+            tdr: host_priority(),
+            op_state: host_priority(),
+            epoch_lock: Lock::new(LockKind::Sharex, order),
+            epoch: EpochTracking::new(scenario.prepared().td_epoch, order),
+            sept_tree: Lock::new(tree, order),
+            page_pamt: host_priority(),
+            page: Page::new(&scenario.prepared(), order),
+            tdvpr: (0..scenario.vcpus).map(|_| host_priority()).collect(),
         }
     }
 
-    /// A refused reader leaves its count behind; the writer's release stores FREE over it.
-    fn try_acquire_shared(&self) -> bool {
-        self.word.fetch_add(READER, self.order) & EXCLUSIVE == 0
+    /// What the page is left as: for oracles.
+    pub(super) fn page(&self) -> &Page<R> {
+        &self.page
     }
 
-    fn release_shared(&self) {
-        self.word.fetch_add(READER.wrapping_neg(), self.order);
+    /// The order of the words of this TD's locks.
+    pub(super) fn keeps_host_priority(&self) -> bool {
+        self.version == Version::V2_0_12
     }
-
-    fn try_acquire_exclusive(&self) -> bool {
-        self.word.cmpxchg(FREE, EXCLUSIVE, self.order) == FREE
-    }
-
-    fn release_exclusive(&self) {
-        self.word.swap(FREE, self.order);
-    }
-}
-
-/// What the module keeps of a TD.
-pub(super) struct Tdcs<R: Runtime> {
-    epoch_lock: Sharex<R>,
-}
-
-impl<R: Runtime> Tdcs<R> {
-    pub(super) fn new(lock_words: Order) -> Self {
-        Self {
-            epoch_lock: Sharex::new(lock_words),
-        }
-    }
-}
-
-/// TDH.MEM.TRACK (tdh_mem_track.c).
-pub(super) fn tdh_mem_track<R: Runtime>(tdcs: &Tdcs<R>) -> Status {
-    if !tdcs.epoch_lock.try_acquire_exclusive() {
-        return Status::OperandBusy;
-    }
-    tdcs.epoch_lock.release_exclusive();
-    Status::Success
-}
-
-/// TDH.VP.ENTER (tdh_vp_enter.c): the epoch lock is held while the epoch is sampled, not while the
-/// guest runs. The guest takes no lock that TDH.MEM.TRACK takes, so nothing of it is left here.
-pub(super) fn tdh_vp_enter<R: Runtime>(tdcs: &Tdcs<R>) -> Status {
-    if !tdcs.epoch_lock.try_acquire_shared() {
-        return Status::OperandBusy;
-    }
-    tdcs.epoch_lock.release_shared();
-    Status::Success
 }

@@ -5,6 +5,8 @@
 //! threads write are touched by read-modify-writes only; a full barrier stands between a store and
 //! a load, never on its own.
 
+use super::event::Entry;
+
 /// A `bool` with one writer, which never reads it.
 pub trait Flag: Send + Sync + 'static {
     /// A flag that is down.
@@ -15,7 +17,7 @@ pub trait Flag: Send + Sync + 'static {
     fn read_once(&self) -> bool;
 }
 
-/// `vcpu->mode`: stored by its vCPU, which never reads it; read or exchanged by kicks.
+/// `vcpu->mode`: stored by its vCPU; read or exchanged by kicks.
 pub trait Mode: Send + Sync + 'static {
     /// OUTSIDE_GUEST_MODE.
     fn new() -> Self;
@@ -23,8 +25,11 @@ pub trait Mode: Send + Sync + 'static {
     fn store_release(&self, mode: u8);
     /// `LOCK CMPXCHG`, a full barrier on x86 whether it stores or not. Returns the old value.
     fn cmpxchg(&self, from: u8, to: u8) -> u8;
-    /// `READ_ONCE`.
+    /// `READ_ONCE`, by a kick.
     fn read_once(&self) -> u8;
+    /// `READ_ONCE`, by the vCPU itself, which stores it later: a read-modify-write that orders
+    /// nothing, because loom loses executions of a thread that loads and then stores one atomic.
+    fn read_own(&self) -> u8;
 }
 
 /// What a read-modify-write orders, beyond being atomic.
@@ -39,19 +44,27 @@ pub enum Order {
 }
 
 /// A word that several threads write: read-modify-writes only, each returning the old value.
+///
+/// All are 64 bits wide. A 16-bit lock word lives in the lower bits; its arithmetic is the same
+/// there, because nothing ever counts up to bit 16.
 pub trait Bits: Send + Sync + 'static {
-    /// All bits clear.
-    fn new() -> Self;
+    /// A word of this value.
+    fn new(value: u64) -> Self;
     /// `XADD`; wraps, so that a subtraction is the addition of its complement.
-    fn fetch_add(&self, value: u16, order: Order) -> u16;
+    fn fetch_add(&self, value: u64, order: Order) -> u64;
     /// `LOCK OR`.
-    fn fetch_or(&self, value: u16, order: Order) -> u16;
+    fn fetch_or(&self, value: u64, order: Order) -> u64;
     /// `LOCK AND`.
-    fn fetch_and(&self, value: u16, order: Order) -> u16;
+    fn fetch_and(&self, value: u64, order: Order) -> u64;
     /// `XCHG`.
-    fn swap(&self, value: u16, order: Order) -> u16;
+    fn swap(&self, value: u64, order: Order) -> u64;
     /// `LOCK CMPXCHG`.
-    fn cmpxchg(&self, from: u16, to: u16, order: Order) -> u16;
+    fn cmpxchg(&self, from: u64, to: u64, order: Order) -> u64;
+
+    /// The value: an addition of nothing, which finds the latest one.
+    fn read(&self, order: Order) -> u64 {
+        self.fetch_add(0, order)
+    }
 }
 
 /// An engine.
@@ -61,12 +74,21 @@ pub trait Runtime: 'static {
     /// See [`Mode`].
     type Mode: Mode;
     /// See [`Bits`].
-    type Bits: Bits;
+    type Word: Bits;
 
     /// A full memory barrier. Not a scheduling point: it belongs to the store before it.
     fn smp_mb();
     /// Starts a thread; the value returned joins it.
-    fn spawn<T: 'static>(thread: impl FnOnce() -> T + Send + 'static) -> impl FnOnce() -> T;
+    fn spawn<T: Send + 'static>(thread: impl FnOnce() -> T + Send + 'static) -> impl FnOnce() -> T;
     /// Lets others run; every wait calls it on every lap.
     fn cpu_relax();
+    /// Lets others run before a step that touches nothing they see. Only shuttle does: it is there to
+    /// make every interleaving of the model's steps possible, and changes nothing that can be observed.
+    fn local_step() {}
+    /// One of `0..among`, chosen by the engine. loom has no choices: there it is always 0, and a
+    /// scenario that asks for one is refused before it runs.
+    fn choose(among: u8) -> u8;
+    /// Notes what was just done. The engine switches threads before an operation and never after,
+    /// so that an operation and its note are one step.
+    fn record(entry: Entry);
 }

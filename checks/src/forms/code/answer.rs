@@ -1,0 +1,130 @@
+//! What came out, and the verdict that follows.
+
+use super::request::{CodeRequest, Engine};
+use crate::engine::Cut;
+use crate::verdict::Verdict;
+use seamcheck_model::property::Property;
+use seamcheck_model::threads::{LoomReport, Met, ShuttleReport};
+use serde::{Deserialize, Serialize};
+
+/// An answer; `format` names it for whoever reads it as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeAnswer {
+    /// Executions, schedules or rounds that were made; the last is the violating one, if there is one.
+    pub executions: u64,
+    /// Of these, with a second call.
+    pub second_calls: u64,
+    /// Of these, with a vCPU that the flag turned back.
+    pub turned_back: u64,
+    /// The property was violated.
+    pub violated: bool,
+    /// A bound on executions was hit.
+    pub capped: bool,
+    /// loom gave up, in its words; or schedules that went on for too long.
+    pub gave_up: Option<String>,
+    /// The engine failed, in its words: a bug, or a schedule that does not fit.
+    pub failed: Option<String>,
+    /// The events of the violating execution, or of the one that the model does not allow.
+    pub events: Vec<String>,
+    /// What the model had to object.
+    pub divergence: Option<String>,
+    /// Schedules that were held against the model.
+    pub conforming: u64,
+    /// The properties that were seen violated, whatever was asked.
+    pub seen_violated: Vec<String>,
+    /// The violating schedule, for a file.
+    pub steps: Option<super::schedule::StepsText>,
+}
+
+impl CodeAnswer {
+    pub(super) fn of_loom(report: &LoomReport) -> Self {
+        Self {
+            executions: report.executions as u64,
+            second_calls: report.second_calls as u64,
+            turned_back: report.turned_back as u64,
+            violated: report.violation.is_some(),
+            capped: report.capped,
+            gave_up: report.gave_up.clone(),
+            events: texts(report.violation.as_deref().unwrap_or_default()),
+            seen_violated: violated(report.met),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn of_shuttle(report: &ShuttleReport, conformance: bool) -> Self {
+        let found = report.violation.as_ref();
+        let objection = report.objection.as_ref();
+        let steps = found
+            .map(|(steps, _)| steps)
+            .or_else(|| objection.map(|(_, steps, _)| steps));
+        let journal = found
+            .map(|(_, journal)| journal)
+            .or_else(|| objection.map(|(_, _, journal)| journal));
+        let given_up = report.given_up;
+        let agreeing = report.schedules - usize::from(objection.is_some());
+        Self {
+            executions: report.schedules as u64,
+            second_calls: report.second_calls as u64,
+            turned_back: report.turned_back as u64,
+            violated: found.is_some(),
+            gave_up: (given_up > 0).then(|| format!("{given_up} schedules went on for too long")),
+            events: texts(journal.map_or(&[], Vec::as_slice)),
+            divergence: objection.map(|(text, ..)| text.clone()),
+            failed: report.failed.clone(),
+            conforming: if conformance { agreeing as u64 } else { 0 },
+            seen_violated: violated(report.met),
+            steps: steps.map(Into::into),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn of_std(met: Met, rounds: usize, property: Property) -> Self {
+        Self {
+            executions: rounds as u64,
+            second_calls: met.second_calls.into(),
+            turned_back: met.turned_back.into(),
+            violated: met.violates(property),
+            seen_violated: violated(met),
+            ..Self::default()
+        }
+    }
+
+    /// The verdict. Only loom can say that something holds: the others make a sample.
+    #[must_use]
+    pub fn verdict(&self, request: &CodeRequest) -> Verdict {
+        if self.violated {
+            return Verdict::Violated(self.executions);
+        }
+        if self.capped || self.gave_up.is_some() || self.failed.is_some() {
+            return Verdict::Unknown(Cut::Executions);
+        }
+        if self.is_vacuous(request) {
+            return Verdict::Vacuous;
+        }
+        match request.engine {
+            Engine::Loom => Verdict::Holds,
+            Engine::Shuttle | Engine::Std => Verdict::Unknown(Cut::Sample),
+        }
+    }
+
+    /// Nothing that the claim is about ever happened.
+    fn is_vacuous(&self, request: &CodeRequest) -> bool {
+        let decided = |name: &str| request.decisions.get(name).map(String::as_str);
+        let turns_back =
+            decided("vcpu_flag_test") != Some("absent") && decided("flag_raise") != Some("never");
+        request.property == Property::NoSecondBusy
+            && (self.second_calls == 0 || (turns_back && self.turned_back == 0))
+    }
+}
+
+fn texts(journal: &[seamcheck_model::threads::Entry]) -> Vec<String> {
+    journal.iter().map(ToString::to_string).collect()
+}
+
+fn violated(met: Met) -> Vec<String> {
+    use seamcheck_model::closed_enum::ClosedEnum;
+    let seen = Property::ALL
+        .iter()
+        .filter(|property| met.violates(**property));
+    seen.map(|property| property.key().to_owned()).collect()
+}

@@ -1,0 +1,45 @@
+//! The protocol as code: what is asked of an engine, and what came out.
+//!
+//! A request is whole: it says the same in a suite's run, on the command line, to a child process
+//! and in the file of a schedule that is to be made again.
+
+pub mod answer;
+pub mod child;
+pub mod engine;
+pub mod request;
+pub mod schedule;
+
+pub use answer::CodeAnswer;
+pub use request::{CodeRequest, Engine, WATCHED};
+pub use schedule::SavedSchedule;
+
+use super::FormReport;
+use crate::engine::Clock;
+use crate::question::QuestionError;
+use crate::suite::{Form, Run};
+
+/// Runs what a run of the suite asks.
+///
+/// # Errors
+/// When the code or the engine can not do what the run asks.
+pub(super) fn search(run: &Run) -> Result<FormReport, QuestionError> {
+    let clock = Clock::start();
+    let request = CodeRequest::of(run)?;
+    let answer = match run.form {
+        Form::Loom => child::answer(&request)?,
+        _ => engine::answer(&request)?,
+    };
+    Ok(FormReport {
+        verdicts: run
+            .expect
+            .iter()
+            .map(|(property, _)| (*property, answer.verdict(&request)))
+            .collect(),
+        states: answer.executions,
+        unit: request.engine.unit(),
+        elapsed: clock.elapsed(),
+        missing: Vec::new(),
+        trace: Vec::new(),
+        divergence: answer.divergence,
+    })
+}

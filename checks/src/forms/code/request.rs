@@ -1,0 +1,308 @@
+//! What is asked of the code.
+
+use crate::question::{Question, QuestionError, Source};
+use crate::suite::{Form, Run};
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::data::suggest;
+use seamcheck_model::kernel::Decisions;
+use seamcheck_model::property::Property;
+use seamcheck_model::scenario;
+use seamcheck_model::threads::{Bounds, FirstCall, Memory, Scenario, Version, Window};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What runs the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Every interleaving and every outcome of a weak memory, up to the bounds.
+    Loom,
+    /// A number of schedules, sequentially consistent.
+    Shuttle,
+    /// Real threads: a smoke test.
+    Std,
+}
+
+impl Engine {
+    /// What it counts.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Loom => "executions",
+            Self::Shuttle => "schedules",
+            Self::Std => "rounds",
+        }
+    }
+}
+
+/// The properties that the code's threads watch.
+pub const WATCHED: [Property; 8] = [
+    Property::NoSecondBusy,
+    Property::FlagTested,
+    Property::EpochEmpty,
+    Property::TrackedRemove,
+    Property::InterruptOnce,
+    Property::NoMarkLeft,
+    Property::KickOnlyWhenBusy,
+    Property::NoBugOn,
+];
+
+/// A closed enum travels under its key.
+mod by_key {
+    use super::ClosedEnum;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<T: ClosedEnum, S: Serializer>(
+        value: &T,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        out.serialize_str(value.key())
+    }
+
+    pub(super) fn deserialize<'de, T: ClosedEnum, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<T, D::Error> {
+        let key = String::deserialize(from)?;
+        T::from_key(&key).ok_or_else(|| {
+            let known: Vec<&str> = T::ALL.iter().map(|value| value.key()).collect();
+            let what = T::WHAT;
+            Error::custom(format!(
+                "unknown {what} `{key}`; it is one of {}",
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeRequest {
+    /// What runs the code.
+    pub engine: Engine,
+    /// loom's memory.
+    #[serde(with = "by_key")]
+    pub memory: Memory,
+    /// The kernel profile's name; the decisions say what it is.
+    pub kernel: String,
+    /// Every decision and its value.
+    pub decisions: BTreeMap<String, String>,
+    /// The TDX module's version.
+    #[serde(with = "by_key")]
+    pub module: Version,
+    /// What must never happen.
+    #[serde(with = "by_key")]
+    pub property: Property,
+    /// What the zapper does.
+    #[serde(with = "by_key")]
+    pub window: Window,
+    /// How many vCPUs.
+    pub vcpus: usize,
+    /// How often each goes round.
+    pub laps: usize,
+    /// 0-step is armed at the start.
+    pub zero_step_armed: bool,
+    /// loom: the most preemptions of an execution; none for all.
+    pub preemptions: Option<usize>,
+    /// loom: the most executions.
+    pub executions: usize,
+    /// shuttle: how many schedules; std: how many rounds.
+    pub schedules: usize,
+    /// shuttle: the depth of PCT; none for random schedules.
+    pub pct: Option<usize>,
+    /// shuttle: where the choice of schedules begins.
+    pub seed: u64,
+    /// shuttle: hold every schedule against the packed model.
+    pub conformance: bool,
+}
+
+/// More executions than any window of one vCPU needs.
+pub const EXECUTIONS: usize = 200_000;
+
+/// Enough for every mutant that needs no weak memory, several times over.
+pub const SCHEDULES: usize = 20_000;
+
+impl CodeRequest {
+    /// One vCPU that goes round twice, every execution there is.
+    #[must_use]
+    pub fn new(engine: Engine, kernel: &str, decisions: &Decisions) -> Self {
+        let pairs = Decisions::NAMES.iter().filter_map(|name| {
+            let value = decisions.get(name)?;
+            Some(((*name).to_owned(), value.to_owned()))
+        });
+        Self {
+            engine,
+            memory: Memory::Weak,
+            kernel: kernel.to_owned(),
+            decisions: pairs.collect(),
+            module: Version::V1_5_05,
+            property: Property::NoSecondBusy,
+            window: match engine {
+                Engine::Loom | Engine::Std => Window::Block,
+                Engine::Shuttle => Window::Whole,
+            },
+            vcpus: match engine {
+                Engine::Loom => 1,
+                Engine::Shuttle | Engine::Std => 4,
+            },
+            laps: match engine {
+                Engine::Loom => 2,
+                Engine::Shuttle | Engine::Std => 3,
+            },
+            zero_step_armed: false,
+            preemptions: None,
+            executions: EXECUTIONS,
+            schedules: SCHEDULES,
+            pct: None,
+            seed: 1,
+            conformance: false,
+        }
+    }
+
+    /// What a run of the suite asks.
+    ///
+    /// # Errors
+    /// When the run's question is wrong, or the code has no such module version.
+    pub fn of(run: &Run) -> Result<Self, QuestionError> {
+        let engine = match run.form {
+            Form::Loom => Engine::Loom,
+            _ => Engine::Shuttle,
+        };
+        let decisions = run.question()?.decisions;
+        let settings = run.code;
+        let base = Self::new(engine, &run.kernel, &decisions);
+        let usage = |text: String| QuestionError::Usage(format!("{}: {text}", run.name));
+        Ok(Self {
+            memory: if run.name.ends_with("/weak") {
+                Memory::Weak
+            } else {
+                Memory::SequentiallyConsistent
+            },
+            module: version(&run.module).map_err(usage)?,
+            property: run
+                .expect
+                .first()
+                .map_or(base.property, |(property, _)| *property),
+            window: settings.window.unwrap_or(base.window),
+            vcpus: run.scenario.vcpus,
+            laps: settings.laps.unwrap_or(base.laps),
+            zero_step_armed: settings.zero_step_armed,
+            preemptions: settings.preemptions,
+            executions: settings.executions.unwrap_or(base.executions),
+            schedules: settings.schedules.unwrap_or(base.schedules),
+            pct: settings.pct,
+            conformance: settings.conformance,
+            ..base
+        })
+    }
+
+    /// The decisions.
+    ///
+    /// # Errors
+    /// When a name or a value is unknown, or a decision is missing.
+    pub fn parse_decisions(&self) -> Result<Decisions, QuestionError> {
+        Ok(self.question(scenario::Scenario::default())?.decisions)
+    }
+
+    /// The same question as the packed model is asked.
+    ///
+    /// # Errors
+    /// When a decision is missing or unknown.
+    pub fn question(&self, scenario: scenario::Scenario) -> Result<Question, QuestionError> {
+        for name in Decisions::NAMES {
+            if !self.decisions.contains_key(*name) {
+                let missing = format!("the decision `{name}` is missing");
+                return Err(QuestionError::Usage(missing));
+            }
+        }
+        let set = self.decisions.clone().into_iter().collect();
+        let (module, kernel) = (Source::module(self.module.key())?, Source::kernel("6.16")?);
+        Question::new(module, kernel, set, scenario)
+    }
+
+    /// The scenario.
+    ///
+    /// # Errors
+    /// When the decisions are wrong.
+    pub fn scenario(&self) -> Result<Scenario, QuestionError> {
+        let decisions = self.parse_decisions()?;
+        let base = match (self.engine, self.window) {
+            (Engine::Loom, Window::Whole) => Scenario {
+                first_call: FirstCall::Made,
+                ..Scenario::of_window(decisions, Window::Whole)
+            },
+            (Engine::Loom, window) => Scenario::of_window(decisions, window),
+            (_, Window::Whole) => Scenario::whole(decisions, self.vcpus, self.laps),
+            (_, window) => Scenario {
+                window,
+                first_call: FirstCall::WasBusy,
+                ..Scenario::whole(decisions, self.vcpus, self.laps)
+            },
+        };
+        Ok(Scenario {
+            module: self.module,
+            vcpus: self.vcpus,
+            laps: self.laps,
+            zero_step_armed: self.zero_step_armed,
+            ..base
+        })
+    }
+
+    /// loom's bounds.
+    #[must_use]
+    pub const fn bounds(&self) -> Bounds {
+        Bounds {
+            executions: self.executions,
+            preemptions: self.preemptions,
+        }
+    }
+
+    /// The bounds in words: they are part of every verdict.
+    #[must_use]
+    pub fn bounds_text(&self) -> String {
+        let vcpus = format!(
+            "{} vCPU{} × {} lap{}, {}",
+            self.vcpus,
+            plural(self.vcpus),
+            self.laps,
+            plural(self.laps),
+            match self.window {
+                Window::Whole => "the whole removal".to_owned(),
+                window => format!("the window of {}", window.key()),
+            }
+        );
+        match self.engine {
+            Engine::Loom => match self.preemptions {
+                None => format!("{vcpus}, all interleavings"),
+                Some(most) => format!("{vcpus}, up to {most} preemption{}", plural(most)),
+            },
+            Engine::Shuttle => match self.pct {
+                None => format!("{vcpus}, random schedules, seed {}", self.seed),
+                Some(depth) => format!(
+                    "{vcpus}, PCT schedules of depth {depth}, seed {}",
+                    self.seed
+                ),
+            },
+            Engine::Std => format!("{vcpus}, real threads"),
+        }
+    }
+}
+
+const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// A module version that exists as code.
+///
+/// # Errors
+/// Names those that do.
+pub fn version(name: &str) -> Result<Version, String> {
+    Version::from_key(name).ok_or_else(|| {
+        let known: Vec<&str> = Version::ALL.iter().map(|version| version.key()).collect();
+        format!(
+            "module `{name}` does not exist as code; {} do{}",
+            known.join(" and "),
+            suggest::did_you_mean(name, &known)
+        )
+    })
+}

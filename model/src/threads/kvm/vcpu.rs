@@ -1,0 +1,275 @@
+//! A vCPU's thread: `vcpu_run()` and `vcpu_enter_guest()` (arch/x86/kvm/x86.c), with
+//! `tdx_vcpu_run()` (arch/x86/kvm/vmx/tdx.c) inside. Row numbers V0 … V20: docs/protocol.md.
+
+use super::{EXITING_GUEST_MODE, IN_GUEST_MODE, Kvm, Met, OUTSIDE_GUEST_MODE};
+use crate::kernel::decisions::{
+    ExitReasonOnFlag, ExitRequest, IrqDisable, ModeOutside, VcpuBarrier, VcpuFlagTest, VpEnterBusy,
+};
+use crate::property::Property;
+use crate::status::StatusWord;
+use crate::threads::event::{Event, Leaf};
+use crate::threads::module::{Current, ExitReason, Td, Tdvps, status_of, tdh_vp_enter, tdh_vp_wr};
+use crate::threads::runtime::{Flag, Mode, Runtime};
+use crate::threads::scenario::{Grain, Guest, Window};
+
+/// The exit reason that `vcpu_enter_guest()` finds cached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cached {
+    Undefined,
+    Exit(ExitReason),
+    /// An external interrupt, dispatched already.
+    Dispatched,
+}
+
+/// How `tdx_vcpu_run()` returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fastpath {
+    /// EXIT_FASTPATH_EXIT_HANDLED, at the flag.
+    TurnedBack,
+    /// EXIT_FASTPATH_EXIT_HANDLED or NONE, behind TDH.VP.ENTER.
+    Exited,
+    /// EXIT_FASTPATH_REENTER_GUEST.
+    Reenter,
+}
+
+/// A vCPU thread's own data.
+pub(super) struct Thread<'a, R: Runtime> {
+    pub(super) kvm: &'a Kvm<R>,
+    pub(super) current: Current<R>,
+    pub(super) met: Met,
+    tdvps: Tdvps,
+    cached: Cached,
+    /// The flag was seen down since interrupts were disabled (I4).
+    flag_seen_down: bool,
+}
+
+impl<R: Runtime> Kvm<R> {
+    /// `vcpu_run()`, a number of laps.
+    pub(in crate::threads) fn vcpu_run(&self, current: Current<R>) -> Met {
+        let mut thread = Thread {
+            kvm: self,
+            current,
+            met: Met::default(),
+            tdvps: Tdvps {
+                zero_step_armed: self.scenario.zero_step_armed,
+            },
+            cached: Cached::Undefined,
+            flag_seen_down: false,
+        };
+        for _ in 0..self.scenario.laps {
+            thread.push_event();
+            let faulted = thread.vcpu_enter_guest();
+            if !faulted {
+                continue;
+            }
+            if self.scenario.window != Window::Whole {
+                // The fault waits for mmu_lock, which the zapper holds to the end of its window.
+                break;
+            }
+            thread.tdx_handle_ept_violation();
+        }
+        thread.met
+    }
+}
+
+impl<R: Runtime> Thread<'_, R> {
+    /// V1: an NMI to push, or posted interrupts to set up; neither flag nor kick keeps it from that.
+    fn push_event(&self) {
+        if self.kvm.scenario.guest != Guest::Any {
+            return;
+        }
+        R::local_step();
+        if R::choose(4) == 0 {
+            self.seamcall(Leaf::Write, tdh_vp_wr);
+        }
+    }
+
+    /// A SEAMCALL that the thread issues outside guest mode.
+    pub(super) fn seamcall(
+        &self,
+        leaf: Leaf,
+        call: impl FnOnce(&Td<R>, Current<R>) -> StatusWord,
+    ) -> StatusWord {
+        let interrupts = &self.kvm.vcpus[self.current.vcpu()].interrupts;
+        interrupts.enter_seam();
+        self.current.record(Event::Call {
+            leaf,
+            no_fail: false,
+        });
+        let status = call(&self.kvm.td, self.current);
+        interrupts.leave_seam();
+        self.current.record(Event::Returned(status));
+        status
+    }
+
+    /// V2 to V19. Returns whether an EPT violation is left to handle.
+    fn vcpu_enter_guest(&mut self) -> bool {
+        let decisions = self.kvm.decisions;
+        if decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable && self.flag_is_up(false) {
+            return false;
+        }
+        if decisions.irq_disable == IrqDisable::BeforeModeStore {
+            self.local_irq_disable();
+        }
+        if decisions.vcpu_flag_test == VcpuFlagTest::BeforeModeStore && self.flag_is_up(true) {
+            return self.way_out(true);
+        }
+        match decisions.vcpu_barrier {
+            VcpuBarrier::SrcuUnlock => {
+                self.store_mode(IN_GUEST_MODE);
+                R::smp_mb();
+            }
+            VcpuBarrier::SrcuUnlockBeforeModeStore => {
+                R::smp_mb();
+                self.store_mode(IN_GUEST_MODE);
+            }
+            VcpuBarrier::Absent | VcpuBarrier::LightSrcu => self.store_mode(IN_GUEST_MODE),
+        }
+        if self.kvm_vcpu_exit_request() {
+            // V9 taken: no entry, nothing dispatched.
+            self.store_mode(OUTSIDE_GUEST_MODE);
+            self.local_irq_enable();
+            return false;
+        }
+        let mut fastpath = self.tdx_vcpu_run(true);
+        while fastpath == Fastpath::Reenter && !self.kvm_vcpu_exit_request() {
+            R::cpu_relax();
+            fastpath = self.tdx_vcpu_run(false);
+        }
+        // M19 stores OUTSIDE_GUEST_MODE on its way into the module, not again on its way out.
+        let stored =
+            decisions.mode_outside == ModeOutside::BeforeVpEnter && fastpath == Fastpath::Exited;
+        self.way_out(!stored)
+    }
+
+    /// V16 to V19.
+    fn way_out(&mut self, store_mode: bool) -> bool {
+        if store_mode {
+            self.store_mode(OUTSIDE_GUEST_MODE);
+        }
+        self.handle_exit_irqoff();
+        self.local_irq_enable();
+        // srcu_read_lock() has an smp_mb() too; a light flavour has not.
+        if self.kvm.decisions.vcpu_barrier != VcpuBarrier::LightSrcu {
+            R::smp_mb();
+        }
+        let faulted = self.cached == Cached::Exit(ExitReason::EptViolation);
+        if self.cached != Cached::Dispatched {
+            self.cached = Cached::Undefined;
+        }
+        faulted
+    }
+
+    /// arch/x86/kvm/vmx/tdx.c.
+    fn tdx_vcpu_run(&mut self, first_lap: bool) -> Fastpath {
+        let decisions = self.kvm.decisions;
+        let tests = match decisions.vcpu_flag_test {
+            VcpuFlagTest::InTdxVcpuRun => true,
+            VcpuFlagTest::FirstLapOnly => first_lap,
+            _ => false,
+        };
+        let irqs_off = decisions.irq_disable == IrqDisable::BeforeModeStore;
+        if tests && self.flag_is_up(irqs_off) {
+            return Fastpath::TurnedBack;
+        }
+        if decisions.irq_disable == IrqDisable::AfterFlagTest {
+            self.local_irq_disable();
+        }
+        if decisions.mode_outside == ModeOutside::BeforeVpEnter {
+            self.store_mode(OUTSIDE_GUEST_MODE);
+        }
+        let busy = self.vp_enter();
+        match decisions.vp_enter_busy {
+            VpEnterBusy::ReenterGuest if busy => Fastpath::Reenter,
+            _ => Fastpath::Exited,
+        }
+    }
+
+    /// TDH.VP.ENTER; true when it was BUSY.
+    fn vp_enter(&mut self) -> bool {
+        let irqs_were_off = self.kvm.decisions.irq_disable == IrqDisable::BeforeModeStore;
+        self.met
+            .violate(Property::FlagTested, irqs_were_off && !self.flag_seen_down);
+        self.met.entered += 1;
+        self.current.record_local(Event::Call {
+            leaf: Leaf::Enter,
+            no_fail: false,
+        });
+        let interrupts = &self.kvm.vcpus[self.current.vcpu()].interrupts;
+        let result = tdh_vp_enter(
+            &self.kvm.td,
+            self.current,
+            &mut self.tdvps,
+            &self.kvm.scenario.guest,
+            &|| interrupts.is_pending(),
+        );
+        self.current
+            .record_local(Event::Returned(status_of(&result)));
+        self.cached = match result {
+            Ok(reason) => Cached::Exit(reason),
+            // A SEAMCALL that failed has written its own exit reason, which is no interrupt.
+            Err(_) => Cached::Undefined,
+        };
+        result.is_err()
+    }
+
+    /// `READ_ONCE(kvm_tdx->wait_for_sept_zap)`.
+    fn flag_is_up(&mut self, irqs_off: bool) -> bool {
+        let up = self.kvm.wait_for_sept_zap.read_once();
+        self.current.record(Event::TestFlag(up));
+        self.flag_seen_down |= !up && irqs_off;
+        self.met.turned_back += u32::from(up);
+        if up && self.kvm.decisions.exit_reason_on_flag == ExitReasonOnFlag::Undefined {
+            self.cached = Cached::Undefined;
+        }
+        up
+    }
+
+    /// Requests and thread work are never pending here.
+    fn kvm_vcpu_exit_request(&self) -> bool {
+        if self.kvm.scenario.grain == Grain::Contended {
+            return false;
+        }
+        let sees_mode = self.kvm.decisions.exit_request == ExitRequest::ModeOrWork;
+        let mode = &self.kvm.vcpus[self.current.vcpu()].mode;
+        let exiting = sees_mode && mode.read_own() == EXITING_GUEST_MODE;
+        self.current.record(Event::ExitRequest(u8::from(exiting)));
+        exiting
+    }
+
+    /// A cached external interrupt is dispatched; a stale one too (I8).
+    fn handle_exit_irqoff(&mut self) {
+        let outcome = match self.cached {
+            Cached::Exit(ExitReason::Interrupt) => 1,
+            Cached::Dispatched => 2,
+            _ => 0,
+        };
+        if outcome == 1 {
+            self.cached = Cached::Dispatched;
+        }
+        self.met.violate(Property::InterruptOnce, outcome == 2);
+        self.current.record_local(Event::Dispatch(outcome));
+    }
+
+    fn store_mode(&self, mode: u8) {
+        self.kvm.vcpus[self.current.vcpu()].mode.store_release(mode);
+        self.current.record(Event::StoreMode {
+            in_guest: mode == IN_GUEST_MODE,
+        });
+    }
+
+    fn local_irq_disable(&self) {
+        self.kvm.vcpus[self.current.vcpu()]
+            .interrupts
+            .local_irq_disable();
+        self.current.record(Event::IrqDisable);
+    }
+
+    fn local_irq_enable(&mut self) {
+        self.kvm.vcpus[self.current.vcpu()]
+            .interrupts
+            .local_irq_enable();
+        self.flag_seen_down = false;
+        self.current.record(Event::IrqEnable);
+    }
+}

@@ -1,0 +1,160 @@
+//! TDH.VP.ENTER (tdh_vp_enter.c, td_exit_stepping.c, td_exit.c), the guest inside it, and the TD exit.
+
+use super::Td;
+use super::call::{Call, Current};
+use super::tdcalls::tdcall;
+use crate::resource::{Mode, Resource};
+use crate::status::{Operand, SUCCESS, StatusWord};
+use crate::system::EPT_VIOLATION_EXIT;
+use crate::system::labels::guest;
+use crate::system::state::EntryState;
+use crate::table::Effect;
+use crate::threads::event::{Event, Leaf};
+use crate::threads::module::Version;
+use crate::threads::runtime::Runtime;
+use crate::threads::scenario::{Deed, Guest};
+
+/// What the module keeps of a vCPU (TDVPS) and only its own calls touch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::threads) struct Tdvps {
+    /// LAST_EPF_GPA_LIST is not empty.
+    pub(in crate::threads) zero_step_armed: bool,
+}
+
+/// Why the guest was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::threads) enum ExitReason {
+    EptViolation,
+    Vmcall,
+    Interrupt,
+}
+
+/// TDH.VP.ENTER: a status, and the exit reason when the guest ran or would have faulted at once.
+pub(in crate::threads) fn tdh_vp_enter<R: Runtime>(
+    td: &Td<R>,
+    current: Current<R>,
+    tdvps: &mut Tdvps,
+    guest: &Guest,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<ExitReason, StatusWord> {
+    let mut call = Call::new(td, current);
+    let mut epoch = 0;
+    let result = enter(&mut call, tdvps, &mut epoch).map(|entered| match entered {
+        Entered::WouldFault => ExitReason::EptViolation,
+        Entered::Guest => {
+            let reason = run_guest(&mut call, tdvps, guest, interrupted);
+            // td_exit.c: REFCOUNT--, then the locks.
+            td.epoch.uncount(epoch);
+            call.uncounted();
+            call.note(Effect::LeaveEpoch, 0);
+            call.release(Resource::Tdr);
+            call.release(Resource::Tdvpr);
+            reason
+        }
+    });
+    call.unwind(|td| td.epoch.uncount(epoch));
+    result
+}
+
+enum Entered {
+    Guest,
+    /// The 0-step filter: a listed GPA would fault again.
+    WouldFault,
+}
+
+fn enter<R: Runtime>(
+    call: &mut Call<'_, R>,
+    tdvps: &Tdvps,
+    epoch: &mut u64,
+) -> Result<Entered, StatusWord> {
+    call.acquire(Resource::Tdvpr, Mode::Shared, Operand::Rcx)?;
+    call.acquire(Resource::Tdr, Mode::Shared, Operand::Tdr)?;
+    call.acquire(Resource::OpState, Mode::Shared, Operand::OpState)?;
+    call.acquire(Resource::TdEpoch, Mode::Shared, Operand::TdEpoch)?;
+    *epoch = call.td.epoch.read().epoch();
+    call.td.epoch.count(*epoch);
+    call.counted();
+    call.note(Effect::SampleEpoch, 0);
+    call.release(Resource::TdEpoch);
+    call.current
+        .record_local(Event::ZeroStepArmed(tdvps.zero_step_armed));
+    if tdvps.zero_step_armed {
+        let mode = match call.td.version {
+            Version::V1_5_05 => Mode::Exclusive,
+            Version::V2_0_12 => Mode::Shared,
+        };
+        call.acquire(Resource::SeptTree, mode, Operand::SeptTree)?;
+        let faults = call.td.page.state() != EntryState::Mapped;
+        call.note(Effect::WouldFault, u8::from(faults));
+        if faults {
+            return Ok(Entered::WouldFault);
+        }
+    }
+    call.release(Resource::OpState);
+    call.release(Resource::SeptTree);
+    Ok(Entered::Guest)
+}
+
+/// The guest runs, until something ends it.
+fn run_guest<R: Runtime>(
+    call: &mut Call<'_, R>,
+    tdvps: &mut Tdvps,
+    guest: &Guest,
+    interrupted: &dyn Fn() -> bool,
+) -> ExitReason {
+    let mut step = 0;
+    loop {
+        R::local_step();
+        let deed = guest.deed::<R>(step);
+        step += 1;
+        let leaf = match deed {
+            Deed::Accept => Leaf::Accept,
+            Deed::AttrRead => Leaf::AttrRead,
+            Deed::AttrWrite => Leaf::AttrWrite,
+            Deed::Access { arms } => {
+                // A PENDING page is the guest's own affair (#VE); a MAPPED one does not fault.
+                if matches!(
+                    call.td.page.state(),
+                    EntryState::Mapped | EntryState::Pending
+                ) {
+                    continue;
+                }
+                tdvps.zero_step_armed = arms;
+                note_guest(call, guest::EPT_VIOLATION, None, tdvps);
+                return ExitReason::EptViolation;
+            }
+            Deed::Vmcall { progress } => {
+                tdvps.zero_step_armed &= !progress;
+                note_guest(call, guest::VMCALL, None, tdvps);
+                return ExitReason::Vmcall;
+            }
+            Deed::Interrupt { progress } => {
+                tdvps.zero_step_armed &= !progress;
+                let outcome = if interrupted() {
+                    guest::KICKED
+                } else {
+                    guest::INTERRUPT
+                };
+                note_guest(call, outcome, None, tdvps);
+                return ExitReason::Interrupt;
+            }
+        };
+        note_guest(call, guest::TDCALL, Some(leaf), tdvps);
+        if tdcall(call, leaf) == Err(EPT_VIOLATION_EXIT) {
+            return ExitReason::EptViolation;
+        }
+    }
+}
+
+fn note_guest<R: Runtime>(call: &Call<'_, R>, outcome: u8, tdcall: Option<Leaf>, tdvps: &Tdvps) {
+    call.current.record(Event::Guest {
+        outcome,
+        tdcall,
+        armed: tdvps.zero_step_armed,
+    });
+}
+
+/// The status as KVM sees it: an exit is a success.
+pub(in crate::threads) fn status_of(result: &Result<ExitReason, StatusWord>) -> StatusWord {
+    result.err().unwrap_or(SUCCESS)
+}

@@ -1,0 +1,27 @@
+//! One execution of a scenario on an engine.
+
+use super::event;
+use super::kvm::{Kvm, Met};
+use super::module::Current;
+use super::runtime::Runtime;
+use super::scenario::Scenario;
+use crate::system::Agent;
+use std::sync::Arc;
+
+/// Runs a scenario once: the zapper on this thread, each vCPU on one of its own.
+///
+/// The decisions are taken as [`Scenario::check`]ed. The journal of the execution is left on this
+/// OS thread.
+#[must_use]
+pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
+    drop(event::take_journal());
+    let kvm = Arc::new(Kvm::<R>::new(scenario));
+    let vcpus: Vec<_> = (0..scenario.vcpus)
+        .map(|index| {
+            let kvm = Arc::clone(&kvm);
+            R::spawn(move || kvm.vcpu_run(Current::new(Agent::Vcpu(index as u8))))
+        })
+        .collect();
+    let met = kvm.zap(Current::new(Agent::Zapper));
+    vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()))
+}
