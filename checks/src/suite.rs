@@ -1,6 +1,6 @@
 //! The suite: `suite/*.toml`, the one place where expectations live.
 
-use crate::question::{Question, QuestionError, Source};
+use crate::question::{DROP, HOLD, Question, QuestionError, Source};
 use crate::scenario_text;
 use crate::verdict::{Expected, property_names};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -10,7 +10,13 @@ use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
 
 /// The suite that comes with the program, file by file: name and text.
-pub const FILES: &[(&str, &str)] = &[("suite/default.toml", include_str!("../suite/default.toml"))];
+pub const FILES: &[(&str, &str)] = &[
+    ("suite/default.toml", include_str!("../suite/default.toml")),
+    (
+        "suite/versions.toml",
+        include_str!("../suite/versions.toml"),
+    ),
+];
 
 /// Which formulation of the claim a run searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +154,14 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
     let mut set = Vec::new();
     if row.has("set") {
         let changes = row.table("set")?;
-        changes.only(Decisions::NAMES)?;
+        let known = [Decisions::NAMES, &[HOLD, DROP]].concat();
+        changes.only(&known)?;
         for key in changes.keys() {
-            set.push((key.to_owned(), changes.string(key)?.to_owned()));
+            let value = changes.string(key)?;
+            set.push(match key {
+                HOLD | DROP => (format!("{key} {value}"), String::new()),
+                _ => (key.to_owned(), value.to_owned()),
+            });
         }
     }
     let mut runs = Vec::new();
