@@ -7,6 +7,7 @@
 //! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`runner`]: both together.
 //! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text and JSON.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
+//! - [`sweep`]: every pair of code paths; [`fix`]: which KVM lock would help.
 //! - [`cli`], [`command`], [`exit`]: the program.
 
 /// Name and version of this program, as files that it writes carry it.
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod command;
 pub mod engine;
 pub mod exit;
+pub mod fix;
 pub mod forms;
 pub mod liveness;
 pub mod packed;
@@ -25,5 +27,6 @@ pub mod report;
 pub mod runner;
 pub mod scenario_text;
 pub mod suite;
+pub mod sweep;
 pub mod trace;
 pub mod verdict;

@@ -3,11 +3,13 @@
 mod ask;
 mod decode;
 mod explain;
+mod fix;
 mod list;
 mod output;
 mod pairs;
 mod prove;
 mod run;
+mod sweep;
 
 use crate::cli::{Cli, Command, LimitArgs};
 use crate::engine::{Cut, Limits, Watch};
@@ -98,6 +100,8 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::WhatIf(args)) => ask::what_if(&args, watch),
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
+        Some(Command::Sweep(args)) => sweep::sweep(&args, watch),
+        Some(Command::Fix(args)) => fix::fix(&args, watch),
     }
 }
 

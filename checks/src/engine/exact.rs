@@ -11,7 +11,7 @@ mod moves;
 mod traced;
 mod visited;
 
-use super::{Limits, Report, Watch};
+use super::{Cut, Limits, Report, Violation, Watch};
 use layers::Layers;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::MAX_VCPUS;
@@ -30,6 +30,17 @@ pub enum Until {
 
 /// A state: the number of its singletons, then those of its vCPUs.
 type Key<const W: usize> = [u32; W];
+
+/// Searches `system` for every way in which KVM_BUG_ON can fire: for each line that fires it and each
+/// status it fires for a shortest trace; how many states there are; and why the search was cut short.
+#[must_use]
+pub fn failures(
+    system: &System,
+    limits: Limits,
+    watch: &Watch,
+) -> (Vec<Violation>, u64, Option<Cut>) {
+    traced::failures(system, limits, watch)
+}
 
 /// Searches `system`.
 #[must_use]
