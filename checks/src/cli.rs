@@ -59,6 +59,11 @@ pub(crate) enum Command {
     /// Answer one request, read from standard input: how `check` runs loom.
     #[command(hide = true)]
     Child,
+    /// Search every pair of code paths that can run together, on every kernel and module: each way in
+    /// which a SEAMCALL that KVM can not let fail does fail.
+    Sweep(SweepArgs),
+    /// Find the single KVM locks that would make a violated check hold.
+    Fix(FixArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -170,13 +175,21 @@ pub(crate) struct QuestionArgs {
     #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
     pub(crate) kernel: String,
     /// Change a decision of the protocol (`check list --decisions`), or a setting of the scenario:
-    /// accept, attr, zero_step, finalized, exit_reason (true or false).
+    /// accept, attr, zero_step, finalized, populated, exit_reason (true or false), inodes (1, or as
+    /// many as pages), zap (what removes pages, or nobody).
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
     /// Run this code path of the kernel profile as a thread beside the zapper, e.g. KVM_TDX_INIT_VCPU
     /// (with finalized=false) or any-tdr-exclusive; up to two.
     #[arg(long, value_name = "PATH")]
     pub(crate) with: Vec<String>,
+    /// Hold one KVM lock more around a code path, or around one SEAMCALL of it, e.g.
+    /// mmu_lock:write@KVM_TDX_FINALIZE_VM or mmu_lock:write@KVM_TDX_INIT_VCPU/TDH.VP.INIT@1.
+    #[arg(long, value_name = "LOCK:MODE@PATH")]
+    pub(crate) hold: Vec<String>,
+    /// Drop a KVM lock from a code path, e.g. mmu_lock@KVM_TDX_INIT_VCPU/TDH.VP.INIT@1.
+    #[arg(long, value_name = "LOCK@PATH")]
+    pub(crate) drop: Vec<String>,
     /// Number of private pages.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) pages: usize,
@@ -204,6 +217,42 @@ pub(crate) struct WhatIfArgs {
     /// Write the trace of a violation to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// Only this kernel profile: a version, or a .toml file. May be given more than once.
+    #[arg(long, value_name = "VERSION|FILE")]
+    pub(crate) kernel: Vec<String>,
+    /// Only this lock table: a version, or a .toml file. May be given more than once.
+    #[arg(long, value_name = "VERSION|FILE")]
+    pub(crate) module: Vec<String>,
+    /// Draw the shortest trace of each failure.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) draw: bool,
+    /// Print the result, traces included, as JSON (seamcheck.sweep.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the trace of each failure into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) traces: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FixArgs {
+    /// A check of the suite (`claim-init-vcpu`), or the file of a trace.
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) what: String,
+    /// The property to fix. Default: the first that is violated.
+    #[arg(long, value_name = "PROPERTY")]
+    pub(crate) property: Option<String>,
+    /// Print the answer as JSON (seamcheck.fix.v1).
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }

@@ -4,7 +4,7 @@
 //! issues which leaf, holding what, and when in the TD's life.
 
 use seamcheck_model::closed_enum::ClosedEnum;
-use seamcheck_model::kernel::{CodePath, Deed, KernelProfile, KvmHeld};
+use seamcheck_model::kernel::{KernelProfile, KvmHeld};
 use seamcheck_model::kvm::Program;
 use seamcheck_model::kvm::instr::Instr;
 use seamcheck_model::module::compile::TooLarge;
@@ -180,6 +180,8 @@ pub struct Caller {
     pub is_fault: bool,
     /// The profile says that no code of KVM's does this; it stands for what another host could do.
     pub is_hypothetical: bool,
+    /// Nothing else runs beside it: it makes or unmakes the VM.
+    pub is_alone: bool,
 }
 
 impl Caller {
@@ -219,6 +221,8 @@ pub enum Apart {
     Finalize,
     /// Two faults on the same page: one finds the SPTE frozen.
     FrozenSpte,
+    /// One of them makes or unmakes the VM: nothing else runs then.
+    Alone,
 }
 
 impl Apart {
@@ -233,15 +237,10 @@ impl Apart {
                 format!("{}, {} against {}", lock.key(), one.key(), other.key())
             }
             Self::Finalize => "TDH.MR.FINALIZE lies between them".into(),
+            Self::Alone => "nothing else runs while the VM is made or unmade".into(),
             Self::FrozenSpte => "the frozen SPTE: one page, two faults".into(),
         }
     }
-}
-
-/// A code path that no code of KVM's takes; profiles say so at the beginning of its source.
-#[must_use]
-pub fn is_hypothetical(path: &CodePath) -> bool {
-    path.source.starts_with("no KVM caller")
 }
 
 /// Everybody in a kernel who issues a leaf that the table has.
@@ -260,9 +259,24 @@ pub fn callers(table: &LockTable, kernel: &KernelProfile) -> Result<Vec<Caller>,
     let mut all: Vec<Caller> = Vec::new();
     for user in system.users() {
         let leaf = &system.code.leaves[usize::from(user.leaf.0)];
+        if user.part == Part::Zapper {
+            let when = if early.contains(&user.leaf) {
+                When::Always
+            } else {
+                When::AfterFinalize
+            };
+            all.extend(kernel.triggers().into_iter().map(|trigger| Caller {
+                name: trigger.name,
+                leaf: leaf.key.clone(),
+                locks: trigger.locks,
+                when,
+                is_fault: false,
+                is_hypothetical: false,
+                is_alone: trigger.alone.is_some(),
+            }));
+            continue;
+        }
         let (name, when) = match user.part {
-            Part::Zapper if early.contains(&user.leaf) => (kernel.zap.name.as_str(), When::Always),
-            Part::Zapper => (kernel.zap.name.as_str(), When::AfterFinalize),
             _ if leaf.is_tdcall => ("the guest", When::AfterFinalize),
             _ if user.is_fault => ("a vCPU's page fault", When::AfterFinalize),
             _ => ("a vCPU's run loop", When::AfterFinalize),
@@ -274,24 +288,24 @@ pub fn callers(table: &LockTable, kernel: &KernelProfile) -> Result<Vec<Caller>,
             when,
             is_fault: user.is_fault,
             is_hypothetical: false,
+            is_alone: false,
         });
     }
     for path in &kernel.paths {
-        let leaves = path.deeds.iter().filter_map(|deed| match deed {
-            Deed::Seamcall(key) => table.leaf(key),
-            Deed::Premap => None,
-        });
-        all.extend(leaves.map(|leaf| Caller {
+        let calls = path.seamcalls();
+        let calls = calls.filter_map(|(key, held)| Some((table.leaf(key)?, held)));
+        all.extend(calls.map(|(leaf, locks)| Caller {
             name: path.name.clone(),
             leaf: leaf.key(),
-            locks: path.locks,
-            when: if path.before_finalize {
-                When::BeforeFinalize
-            } else {
-                When::Always
+            locks,
+            when: match (path.before_finalize, path.after_finalize) {
+                (true, _) => When::BeforeFinalize,
+                (_, true) => When::AfterFinalize,
+                _ => When::Always,
             },
             is_fault: false,
-            is_hypothetical: is_hypothetical(path),
+            is_hypothetical: path.hypothetical,
+            is_alone: path.alone.is_some(),
         }));
     }
     Ok(all)
@@ -331,6 +345,9 @@ pub fn apart(one: &Caller, other: &Caller, on: Resource) -> Option<Apart> {
     let times = [one.when, other.when];
     if times.contains(&When::BeforeFinalize) && times.contains(&When::AfterFinalize) {
         return Some(Apart::Finalize);
+    }
+    if one.is_alone || other.is_alone {
+        return Some(Apart::Alone);
     }
     if one.locks.excludes(other.locks) {
         let single = |held: (KvmLock, KvmMode)| KvmHeld::default().with(held.0, held.1);

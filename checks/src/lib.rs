@@ -10,6 +10,7 @@
 //! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text, JSON, JUnit, and for GitHub.
 //! - [`agree`]: whether independent models give the same verdicts.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
+//! - [`sweep`]: every pair of code paths; [`fix`]: which KVM lock would help.
 //! - [`cli`], [`command`], [`exit`]: the program.
 
 /// Name and version of this program, as files that it writes carry it.
@@ -22,6 +23,7 @@ pub mod collisions;
 pub mod command;
 pub mod engine;
 pub mod exit;
+pub mod fix;
 pub mod forms;
 pub mod import;
 pub mod liveness;
@@ -34,6 +36,7 @@ pub mod report;
 pub mod runner;
 pub mod scenario_text;
 pub mod suite;
+pub mod sweep;
 pub mod trace;
 pub mod triage;
 pub mod verdict;

@@ -3,7 +3,7 @@
 use miette::{Diagnostic, LabeledSpan};
 use seamcheck_model::builtin;
 use seamcheck_model::data::DataError;
-use seamcheck_model::kernel::{DecisionError, Decisions, KernelProfile};
+use seamcheck_model::kernel::{ChangeError, DecisionError, Decisions, KernelProfile};
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::system::{ConfigError, Reductions, System};
 use seamcheck_model::table::LockTable;
@@ -143,6 +143,9 @@ pub enum QuestionError {
     /// A decision is wrong.
     #[error(transparent)]
     Decision(#[from] DecisionError),
+    /// A KVM lock can not be added or taken away.
+    #[error(transparent)]
+    Lock(#[from] ChangeError),
     /// The scenario does not fit.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -203,6 +206,11 @@ impl miette::SourceCode for Source {
     }
 }
 
+/// How a KVM lock that is added is written among the changes: `hold LOCK:MODE@PATH`.
+pub const HOLD: &str = "hold";
+/// How one that is taken away is written: `drop LOCK@PATH`.
+pub const DROP: &str = "drop";
+
 /// A question, ready to be searched.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -210,7 +218,8 @@ pub struct Question {
     pub module: Source,
     /// The kernel profile's file.
     pub kernel: Source,
-    /// Decisions changed on top of the profile.
+    /// Decisions changed on top of the profile, and KVM locks added or taken away ([`HOLD`],
+    /// [`DROP`]; their values are empty).
     pub set: Vec<(String, String)>,
     /// Who takes part.
     pub scenario: Scenario,
@@ -233,10 +242,14 @@ impl Question {
         set: Vec<(String, String)>,
         scenario: Scenario,
     ) -> Result<Self, QuestionError> {
-        let (table, profile) = (module.table()?, kernel.profile()?);
+        let (table, mut profile) = (module.table()?, kernel.profile()?);
         let mut decisions = profile.decisions;
         for (name, value) in &set {
-            decisions.set(name, value)?;
+            match name.split_once(' ') {
+                Some((HOLD, place)) => profile.hold(place)?,
+                Some((DROP, place)) => profile.release(place)?,
+                _ => decisions.set(name, value)?,
+            }
         }
         Ok(Self {
             module,
@@ -264,7 +277,7 @@ impl Question {
     }
 }
 
-fn bad_data(error: DataError, source: &Source) -> QuestionError {
+pub(crate) fn bad_data(error: DataError, source: &Source) -> QuestionError {
     QuestionError::Data(Box::new(BadData {
         error,
         source: source.clone(),

@@ -6,19 +6,25 @@ use seamcheck_model::scenario::{Memory, Scenario};
 use std::collections::BTreeMap;
 
 /// The names of the settings.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 14] = [
     "vcpus",
     "pages",
+    "inodes",
+    "zap",
+    "populated",
     "threads",
     "finalized",
     "accept",
     "attr",
     "zero_step",
     "exit_reason",
+    "migrate",
+    "late",
     "memory",
 ];
 
-/// Every setting but the memory model, which traces carry apart.
+/// Every setting but the memory model, which traces carry apart; settings that only some questions
+/// make, where they are made.
 #[must_use]
 pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
     let pairs = [
@@ -31,8 +37,21 @@ pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
         ("zero_step", scenario.zero_step.to_string()),
         ("exit_reason", scenario.exit_reason.to_string()),
     ];
+    let unusual = [
+        (scenario.inodes != 1, "inodes", scenario.inodes.to_string()),
+        (!scenario.zap.is_empty(), "zap", scenario.zap.clone()),
+        (
+            scenario.populated,
+            "populated",
+            scenario.populated.to_string(),
+        ),
+        (scenario.migrate, "migrate", scenario.migrate.to_string()),
+        (scenario.late, "late", scenario.late.to_string()),
+    ];
+    let unusual = unusual.into_iter().filter(|(is_set, ..)| *is_set);
     pairs
         .into_iter()
+        .chain(unusual.map(|(_, name, value)| (name, value)))
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
@@ -45,6 +64,11 @@ pub fn set(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), Quest
     match name {
         "vcpus" => scenario.vcpus = number(name, value)?,
         "pages" => scenario.pages = number(name, value)?,
+        "inodes" => scenario.inodes = number(name, value)?,
+        "migrate" => scenario.migrate = truth(name, value)?,
+        "late" => scenario.late = truth(name, value)?,
+        "zap" => scenario.zap = value.to_owned(),
+        "populated" => scenario.populated = truth(name, value)?,
         "threads" => scenario.threads = value.split_whitespace().map(str::to_owned).collect(),
         "finalized" => scenario.finalized = truth(name, value)?,
         "accept" => scenario.accept = truth(name, value)?,

@@ -1,7 +1,7 @@
 //! The suite: `suite/*.toml`, the one place where expectations live.
 
 use crate::profiles::Profile;
-use crate::question::{Question, QuestionError, Source};
+use crate::question::{DROP, HOLD, Question, QuestionError, Source};
 use crate::scenario_text;
 use crate::verdict::{Expected, property_names};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -16,6 +16,10 @@ pub const FILES: &[(&str, &str)] = &[
     ("suite/default.toml", include_str!("../suite/default.toml")),
     ("suite/actors.toml", include_str!("../suite/actors.toml")),
     ("suite/threads.toml", include_str!("../suite/threads.toml")),
+    (
+        "suite/versions.toml",
+        include_str!("../suite/versions.toml"),
+    ),
     ("suite/nightly.toml", include_str!("../suite/nightly.toml")),
 ];
 
@@ -236,9 +240,14 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
     let mut set = Vec::new();
     if row.has("set") {
         let changes = row.table("set")?;
-        changes.only(Decisions::NAMES)?;
+        let known = [Decisions::NAMES, &[HOLD, DROP]].concat();
+        changes.only(&known)?;
         for key in changes.keys() {
-            set.push((key.to_owned(), changes.string(key)?.to_owned()));
+            let value = changes.string(key)?;
+            set.push(match key {
+                HOLD | DROP => (format!("{key} {value}"), String::new()),
+                _ => (key.to_owned(), value.to_owned()),
+            });
         }
     }
     let code = if row.has("code") {

@@ -116,7 +116,7 @@ fn every_combination_assembles() {
     // The two programs are independent (see above), so that each needs its own only.
     let upstream = upstream(Scenario::default());
     let all = [combinations(&ZAPPER), combinations(&VCPU), pairs()];
-    assert_eq!(all.each_ref().map(Vec::len), [576, 2560, 978]);
+    assert_eq!(all.each_ref().map(Vec::len), [1800, 2560, 1200]);
     for changes in all.iter().flatten() {
         let system = system(&with(&upstream, changes));
         let lines = system.zap.len().max(system.vcpu.len());

@@ -61,7 +61,7 @@ fn the_program_lists_every_pair_with_the_first_run_that_tells_it_apart() {
     for (module, _) in all.keys() {
         *counts.entry(module).or_default() += 1;
     }
-    assert_eq!(counts.len(), 3, "{counts:?}");
+    assert_eq!(counts.len(), 5, "{counts:?}");
     for (module, count) in counts {
         let line = format!("{module}: {count} conflicting pairs told apart");
         assert!(lines.contains(&line), "missing: {line}");

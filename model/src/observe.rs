@@ -1,11 +1,12 @@
 //! What properties and witnesses look for, per step number; derived when a system is built.
 
+use crate::kvm::Line;
 use crate::kvm::instr::{CallSite, Instr, KickStep};
 use crate::module::{LeafId, Op, OpKind};
 use crate::property::{BusyPair, Property, Witness};
 use crate::resource::{Mode, Resource};
-use crate::system::System;
 use crate::system::labels::{OUTCOMES, Part, StepId, guest, op_outcomes, outcomes, returned};
+use crate::system::{System, User};
 use crate::table::Effect;
 
 /// What to look for, per step number.
@@ -225,6 +226,9 @@ fn required(system: &System) -> Vec<Witness> {
             }) {
                 continue;
             }
+            if keeps_apart(system, user, rival) || keeps_apart(system, rival, user) {
+                continue;
+            }
             for (resource, mode) in &user.acquisitions {
                 if system.can_meet(user, rival, *resource, *mode)
                     && happens(system, user.leaf)
@@ -279,14 +283,30 @@ fn required(system: &System) -> Vec<Witness> {
     all
 }
 
+/// KVM issues the one leaf only once `kvm_tdx->state` says so, and the other's thread makes it say so
+/// when it is done.
+fn keeps_apart(system: &System, later: &User, finalizer: &User) -> bool {
+    let finalizes = |line: &Line| line.instr == Instr::SetRunnable;
+    let threads = system.threads.iter().enumerate();
+    let mut makers = threads.filter(|(_, program)| program.iter().any(finalizes));
+    let is_maker = makers.any(|(index, _)| finalizer.part == Part::thread(index));
+    let tracks = system.code.leaves[usize::from(later.leaf.0)].key == "TDH.MEM.TRACK";
+    system.of_two_lives && is_maker && (later.part == Part::Vcpu || tracks)
+}
+
 /// Before the TD is finalized TDH.MEM.TRACK is not issued, and pages exist only where a configured
 /// thread maps or adds them.
 fn happens(system: &System, leaf: LeafId) -> bool {
     if system.scenario.finalized {
         return true;
     }
+    let tracks = system.code.leaves[usize::from(leaf.0)].key == "TDH.MEM.TRACK";
+    if system.scenario.populated {
+        return !tracks || system.of_two_lives;
+    }
     let lines = || system.threads.iter().flatten();
-    let premaps = lines().any(|line| line.instr == Instr::Premap);
+    let maps = |line: &Line| matches!(line.instr, Instr::Premap | Instr::SetPresent);
+    let premaps = lines().any(maps);
     let adds = |op: &Op| {
         matches!(
             op.kind,

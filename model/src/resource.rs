@@ -63,7 +63,24 @@ closed_enum! { "KVM lock",
         VmLock = "kvm->lock": "kvm->lock, a mutex",
         SlotsLock = "slots_lock": "kvm->slots_lock, a mutex",
         VcpuMutex = "vcpu->mutex": "the vcpu->mutex of a vCPU of the thread's own, another one for each thread",
-        InvalidateLock = "invalidate_lock": "the guest_memfd inode's filemap invalidate_lock, a rwsem",
+        InvalidateLock = "invalidate_lock": "the filemap invalidate_lock of the page's guest_memfd inode, a rwsem",
+        EveryVcpuMutex = "every vcpu->mutex": "the vcpu->mutex of every vCPU of the VM, as kvm_lock_all_vcpus() takes them",
+    }
+}
+
+impl KvmLock {
+    /// Its place in the order in which KVM takes its locks, outermost first
+    /// (Documentation/virt/kvm/locking.rst; `tdx_acquire_vm_state_locks`). mmu_lock is a spinning lock
+    /// and comes last: nothing that sleeps is taken inside.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::VmLock => 0,
+            Self::VcpuMutex | Self::EveryVcpuMutex => 1,
+            Self::SlotsLock => 2,
+            Self::InvalidateLock => 3,
+            Self::MmuLock => 4,
+        }
     }
 }
 

@@ -24,10 +24,18 @@ pub struct Scenario {
     pub vcpus: usize,
     /// Number of private pages that are zapped.
     pub pages: usize,
+    /// Number of guest_memfd inodes: 1, or as many as pages, each page in its own.
+    pub inodes: usize,
+    /// What removes pages: the kernel profile's `[zap]` or one of its `[[trigger]]`s by name,
+    /// [`Scenario::NOBODY`] for nobody, or empty for `[zap]`.
+    pub zap: String,
     /// Code paths of the kernel profile that run as threads beside the zapper, without end.
     pub threads: Vec<String>,
-    /// Whether TDH.MR.FINALIZE has been done; before it no vCPU can enter.
+    /// Whether TDH.MR.FINALIZE has been done at the start; before it no vCPU can enter. A thread may
+    /// do it (KVM_TDX_FINALIZE_VM).
     pub finalized: bool,
+    /// Whether pages have been added before the start; those of a finalized TD always have.
+    pub populated: bool,
     /// Whether the guest issues TDG.MEM.PAGE.ACCEPT.
     pub accept: bool,
     /// Whether the guest issues TDG.MEM.PAGE.ATTR.RD and ATTR.WR.
@@ -36,8 +44,18 @@ pub struct Scenario {
     pub zero_step: bool,
     /// Whether the exit reason that the flag return leaves behind is tracked (property I8).
     pub exit_reason: bool,
+    /// Whether a vCPU that is scheduled out may come back on another CPU.
+    pub migrate: bool,
+    /// Whether vCPUs are created only after the start, at any time: what KVM refuses once the TD is
+    /// finalized (M31).
+    pub late: bool,
     /// The memory model.
     pub memory: Memory,
+}
+
+impl Scenario {
+    /// The name of a zap that does not take place.
+    pub const NOBODY: &str = "nobody";
 }
 
 impl Default for Scenario {
@@ -46,11 +64,16 @@ impl Default for Scenario {
             vcpus: 1,
             pages: 1,
             threads: Vec::new(),
+            inodes: 1,
+            zap: String::new(),
             finalized: true,
+            populated: false,
             accept: true,
             attr: true,
             zero_step: true,
             exit_reason: false,
+            migrate: false,
+            late: false,
             memory: Memory::Sc,
         }
     }

@@ -27,6 +27,9 @@ closed_enum! { "effect",
         AttrCheck = "attr-check": "TDG.MEM.PAGE.ATTR.RD / WR: re-read the entry and decide",
         AugEntry = "aug-entry": "TDH.MEM.PAGE.AUG: require FREE, store PENDING",
         AddEntry = "add-entry": "TDH.MEM.PAGE.ADD: require FREE, store MAPPED",
+        Finalize = "finalize": "TDH.MR.FINALIZE: OP_STATE becomes RUNNABLE",
+        RequireInitialized = "require-initialized": "refuse the call with OP_STATE_INCORRECT unless the TD is before TDH.MR.FINALIZE",
+        RequireRunnable = "require-runnable": "refuse the call with OP_STATE_INCORRECT unless the TD is behind TDH.MR.FINALIZE",
     }
 }
 
@@ -85,6 +88,20 @@ pub struct Leaf {
     pub source: String,
     /// How well it is known.
     pub evidence: Evidence,
+}
+
+impl FlowStep {
+    /// Whether it only asks for the TD's OP_STATE.
+    #[must_use]
+    pub const fn asks_op_state(&self) -> bool {
+        matches!(
+            self.action,
+            FlowAction::Effect {
+                effect: Effect::RequireInitialized | Effect::RequireRunnable,
+                ..
+            }
+        )
+    }
 }
 
 impl Leaf {

@@ -72,9 +72,50 @@ fn a_leaf_that_nobody_issues_needs_no_row() {
 
 #[test]
 fn an_unknown_code_path_is_met_with_all_there_are() {
-    let message = "kernel 6.16 has no code path `KVM_TDX_FINALIZE_VM`; it has KVM_TDX_INIT_VCPU, \
-                   KVM_TDX_INIT_MEM_REGION, host-debug-read, any-tdr-exclusive";
-    assert_eq!(refused(&claim().threads(&["KVM_TDX_FINALIZE_VM"])), message);
+    let message = refused(&claim().threads(&["KVM_TDX_FINALISE_VM"]));
+    let known = "kernel 6.16 has no code path `KVM_TDX_FINALISE_VM`; it has KVM_TDX_INIT_VCPU, \
+                 KVM_TDX_INIT_MEM_REGION, host-debug-read, any-tdr-exclusive, KVM_TDX_INIT_VM, ";
+    assert!(message.starts_with(known), "{message}");
+    for path in profile("6.16").unwrap().paths {
+        assert!(message.contains(&path.name), "{}", path.name);
+    }
+}
+
+#[test]
+fn what_stands_alone_runs_beside_nothing() {
+    let message = refused(&claim().threads(&["teardown"]));
+    let alone = "teardown does not run beside anything else: the VM has no users left";
+    assert_eq!(message, alone);
+    let mut ask = claim();
+    ask.scenario.zap = "VM destruction".into();
+    assert!(refused(&ask).starts_with("VM destruction does not run beside anything else"));
+    ask.scenario.zap = "munmap".into();
+    let message = refused(&ask);
+    let known = "in kernel 6.16 nothing called `munmap` removes pages; it is one of fallocate(PUNCH_HOLE), ";
+    assert!(
+        message.starts_with(known) && message.ends_with("nobody"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_page_has_one_inode() {
+    let mut ask = claim();
+    ask.scenario.inodes = 2;
+    let message = "2 inodes for 1 pages: give 1, or as many as there are pages";
+    assert_eq!(refused(&ask), message);
+    ask.scenario.pages = 2;
+    assert!(ask.system().is_ok());
+}
+
+#[test]
+fn what_kvm_refuses_before_the_td_is_finalized_is_refused() {
+    let events = claim().threads(&["KVM_RUN:events"]);
+    assert!(events.system().is_ok());
+    let message = "KVM_RUN:events is refused until the TD is finalized; ask with finalized=true";
+    assert_eq!(refused(&events.before_finalize()), message);
+    let both = claim().threads(&["KVM_RUN:events", "KVM_TDX_FINALIZE_VM"]);
+    assert!(both.before_finalize().system().is_ok());
 }
 
 #[test]

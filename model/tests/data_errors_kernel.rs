@@ -8,7 +8,8 @@ use common::profile;
 const DECISIONS: &str = "it is one of flag_raise, flag_clear, kick, kick_mode_read, vcpu_flag_test, \
                          vcpu_barrier, mode_outside, irq_disable, busy_predicate, on_busy, \
                          track_kick, exit_request, flag_return, vp_enter_busy, exit_reason_on_flag";
-const LOCKS: &str = "it is one of mmu_lock, kvm->lock, slots_lock, vcpu->mutex, invalidate_lock";
+const LOCKS: &str =
+    "it is one of mmu_lock, kvm->lock, slots_lock, vcpu->mutex, invalidate_lock, every vcpu->mutex";
 
 #[test]
 fn a_text_that_is_not_toml_is_refused_where_it_stops_being_toml() {
@@ -18,7 +19,7 @@ fn a_text_that_is_not_toml_is_refused_where_it_stops_being_toml() {
 
 #[test]
 fn an_unknown_key_is_met_with_the_closest_one_or_with_all() {
-    let all = "it is one of name, title, decisions, zap, path";
+    let all = "it is one of name, title, paths_as, paths_evidence, decisions, zap, trigger, path";
     refused("title", "‸xyz", "unknown key `xyz`", Some(all));
     refused(
         "[[path]]",
@@ -28,7 +29,8 @@ fn an_unknown_key_is_met_with_the_closest_one_or_with_all() {
     );
     let value = Some("did you mean `value`?");
     refused("{ value", "{ ‸valu", "unknown key `valu`", value);
-    let does = "it is one of name, function, locks, does, on_failure, before_finalize, source, evidence, note";
+    let does = "it is one of name, function, locks, does, on_failure, before_finalize, after_finalize, \
+                refuses_premapped, alone, irqs_off, hypothetical, source, evidence, note";
     refused("does =", "‸issues =", "unknown key `issues`", Some(does));
     let mode = "it is one of lock, mode";
     refused("{ lock =", "{ ‸on =", "unknown key `on`", Some(mode));
@@ -49,7 +51,7 @@ fn an_unknown_decision_is_met_with_the_closest_one_or_with_all() {
 #[test]
 fn an_unknown_value_of_a_decision_is_met_with_its_values() {
     let message = "unknown value `befor-kick` for decision `flag_raise`; it is one of \
-                   before-kick, after-kick, around-all-three, never";
+                   before-kick, after-kick, around-all-three, never, request-bit";
     refused("\"before-kick\"", "‸\"befor-kick\"", message, None);
     // A value of another decision is no better.
     let message = "unknown value `srcu-unlock` for decision `kick`; it is one of \
@@ -159,8 +161,8 @@ fn a_missing_key_is_missed_at_the_table_that_lacks_it() {
     refused("[zap]", "[[path]]", "missing key `zap`", None);
     let lock = "{ lock = \"mmu_lock\", mode";
     refused(lock, "‸{ mode", "missing key `lock`", None);
-    let path = "[[path]]\nname = \"host-debug-read\"\nfunction = \"tdh_mem_sept_rd\"\n";
-    let lacks = "‸[[path]]\nname = \"host-debug-read\"\n";
+    let path = "[[path]]\nname = \"host-debug-read\"\nhypothetical = true\nfunction = \"tdh_mem_sept_rd\"\n";
+    let lacks = "‸[[path]]\nname = \"host-debug-read\"\nhypothetical = true\n";
     refused(path, lacks, "missing key `function`", None);
 }
 
@@ -181,7 +183,8 @@ fn a_value_of_the_wrong_type_is_refused() {
         None,
     );
     let strings = "`does` must hold strings";
-    refused("\"premap\", \"TDH", "\"premap\", ‸5, \"TDH", strings, None);
+    let or = Some("or tables, for what is done under locks of its own");
+    refused("\"premap\", \"TDH", "\"premap\", ‸5, \"TDH", strings, or);
     refused("title = ", "title = ‸5 #", "`title` must be a string", None);
 }
 
@@ -200,4 +203,40 @@ fn a_path_that_does_not_say_otherwise_returns_its_errors_at_any_time() {
     let path = kernel.path("host-debug-read").unwrap();
     assert_eq!(path.on_failure, seamcheck_model::kernel::OnFailure::Return);
     assert!(!path.before_finalize && path.locks.iter().next().is_none());
+}
+
+#[test]
+fn a_lock_that_is_taken_twice_is_refused() {
+    let twice =
+        "{ lock = \"mmu_lock\", mode = \"write\" }, { lock = ‸\"mmu_lock\", mode = \"write\" }]";
+    let waits = Some("a thread that takes a KVM lock twice waits for itself");
+    let once = "{ lock = \"mmu_lock\", mode = \"write\" }]";
+    refused(once, twice, "mmu_lock is held already", waits);
+}
+
+#[test]
+fn a_path_that_kvm_would_never_let_pass_is_refused() {
+    let both = "before_finalize = true\nafter_finalize = ‸true";
+    let one = Some("give one of before_finalize and after_finalize");
+    let message = "KVM would never let this path pass";
+    refused("before_finalize = true", both, message, one);
+}
+
+#[test]
+fn paths_of_a_kernel_that_there_is_not_are_refused() {
+    let message = "unknown kernel `6.17`";
+    let known: Vec<&str> = seamcheck_model::builtin::KERNELS
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    let help = format!("it is one of {}", known.join(", "));
+    let put = "paths_as = ‸\"6.17\"\n[decisions]";
+    refused("[decisions]", put, message, Some(&help));
+    let own = "a profile can not have its own paths";
+    refused(
+        "[decisions]",
+        "paths_as = ‸\"6.16\"\n[decisions]",
+        own,
+        None,
+    );
 }

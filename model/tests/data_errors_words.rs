@@ -176,7 +176,7 @@ fn an_unknown_effect_is_met_with_the_closest_one_or_with_all() {
             "\"block-entry\"",
             "‸\"foo\"",
             "unknown effect `foo`",
-            "it is one of block-entry, record-bepoch, advance-epoch, check-leaf, check-tracked, free-entry, sample-epoch, would-fault, run-guest, leave-epoch, accept-check, accept-store, attr-check, aug-entry, add-entry",
+            "it is one of block-entry, record-bepoch, advance-epoch, check-leaf, check-tracked, free-entry, sample-epoch, would-fault, run-guest, leave-epoch, accept-check, accept-store, attr-check, aug-entry, add-entry, finalize, require-initialized, require-runnable",
         ),
     ]);
 }

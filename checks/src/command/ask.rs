@@ -6,7 +6,7 @@ use crate::engine::exact::Until;
 use crate::engine::{Violation, Watch};
 use crate::exit::Exit;
 use crate::packed::Packed;
-use crate::question::{Question, QuestionError, Source};
+use crate::question::{DROP, HOLD, Question, QuestionError, Source};
 use crate::report::{human, json};
 use crate::runner::Outcome;
 use crate::scenario_text;
@@ -27,7 +27,14 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
     let run = as_run(&question, property);
     // A violation ends the search; only a complete one can say "holds".
     let until = Until::Violates(property);
+    let plain = without_locks(&question)?;
     let packed = Packed::search(question, &[property], until, limits(args.limits), watch)?;
+    let mut changed = String::new();
+    if let Some(plain) = plain {
+        let plain = Packed::search(plain, &[property], until, limits(args.limits), watch)?;
+        let verdict = plain.verdict(property);
+        changed = format!("with the kernel's own locks: {verdict}\n");
+    }
     let verdict = packed.verdict(property);
     let trace = packed.trace(property, None).transpose();
     let trace = trace.map_err(Failure::Internal)?;
@@ -45,7 +52,8 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
         let diagram = trace.as_ref().map_or_else(String::new, |trace| {
             format!("\n{}", seamcheck_traces::race(trace))
         });
-        output::print(&format!("{}{diagram}", human::answer(&outcome, packed)))?;
+        let answer = human::answer(&outcome, packed);
+        output::print(&format!("{answer}{changed}{diagram}"))?;
     }
     if let Some(path) = &args.trace {
         output::write_trace(path, trace.as_ref())?;
@@ -63,6 +71,22 @@ pub(super) fn traced(
         .ok_or_else(|| Failure::Internal("the violation can not be executed again".into()))?;
     trace::verify(&trace).map_err(|error| Failure::Internal(error.to_string()))?;
     Ok(trace)
+}
+
+/// The same question with no KVM lock added or taken away; `None` when none is.
+fn without_locks(question: &Question) -> Result<Option<Question>, QuestionError> {
+    let is_lock = |(_, value): &&(String, String)| value.is_empty();
+    if !question.set.iter().any(|change| is_lock(&change)) {
+        return Ok(None);
+    }
+    let decisions = question.set.iter().filter(|change| !is_lock(change));
+    Question::new(
+        question.module.clone(),
+        question.kernel.clone(),
+        decisions.cloned().collect(),
+        question.scenario.clone(),
+    )
+    .map(Some)
 }
 
 const fn exit_of(verdict: Verdict) -> Exit {
@@ -88,7 +112,14 @@ pub(super) fn question(
     // I8 is about the cached exit reason, which only this question carries.
     scenario.exit_reason = property == Property::InterruptOnce;
     scenario_text::set(&mut scenario, "memory", &args.memory)?;
-    let decisions = changes(&args.set, &mut scenario)?;
+    let locks = |how: &str, given: &[String]| -> Vec<(String, String)> {
+        let given = given.iter();
+        given
+            .map(|text| (format!("{how} {text}"), String::new()))
+            .collect()
+    };
+    let mut decisions = [locks(HOLD, &args.hold), locks(DROP, &args.drop)].concat();
+    decisions.extend(changes(&args.set, &mut scenario)?);
     Question::new(
         Source::module(&args.module)?,
         Source::kernel(&args.kernel)?,

@@ -47,7 +47,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
 }
 
 /// Reads a trace and executes it again.
-fn read(path: &Path) -> Result<Trace, Failure> {
+pub(super) fn read(path: &Path) -> Result<Trace, Failure> {
     let failure = |error: String| Failure::Trace {
         path: path.to_owned(),
         error,

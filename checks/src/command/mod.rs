@@ -8,6 +8,7 @@ mod completions;
 mod decode;
 mod explain;
 mod explore;
+mod fix;
 mod import;
 mod list;
 mod matrix;
@@ -15,6 +16,7 @@ mod output;
 mod pairs;
 mod prove;
 mod run;
+mod sweep;
 mod triage;
 
 use crate::cli::{Cli, Command, LimitArgs};
@@ -136,6 +138,8 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Import(args)) => import::import(&args),
         Some(Command::Agree(args)) => agree::agree(&args, watch),
         Some(Command::Explore(args)) => explore::explore(&args, watch),
+        Some(Command::Sweep(args)) => sweep::sweep(&args, watch),
+        Some(Command::Fix(args)) => fix::fix(&args, watch),
     }
 }
 

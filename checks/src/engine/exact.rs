@@ -13,7 +13,7 @@ mod visited;
 
 pub use traced::First;
 
-use super::{Clock, Limits, Report, Watch};
+use super::{Clock, Cut, Limits, Report, Violation, Watch};
 use layers::Layers;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::MAX_VCPUS;
@@ -42,6 +42,17 @@ pub fn first(
     wanted: impl FnMut(&State, &Event) -> bool,
 ) -> First {
     traced::first(system, limits, watch, wanted)
+}
+
+/// Searches `system` for every way in which KVM_BUG_ON can fire: for each line that fires it and each
+/// status it fires for a shortest trace; how many states there are; and why the search was cut short.
+#[must_use]
+pub fn failures(
+    system: &System,
+    limits: Limits,
+    watch: &Watch,
+) -> (Vec<Violation>, u64, Option<Cut>) {
+    traced::failures(system, limits, watch)
 }
 
 /// Searches `system`.

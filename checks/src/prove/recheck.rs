@@ -104,6 +104,7 @@ struct Footing {
     kvm: KvmHeld,
     frozen: bool,
     kick: KickPhase,
+    offline: bool,
     epoch: VcpuEpoch,
 }
 
@@ -115,6 +116,7 @@ fn footing(system: &System, vcpu: &Vcpu) -> Footing {
         kvm: line.held,
         frozen: line.frozen,
         kick: vcpu.kick,
+        offline: vcpu.offline,
         epoch: vcpu.epoch,
     }
 }

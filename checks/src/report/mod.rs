@@ -22,6 +22,7 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
+use seamcheck_model::scenario::Scenario;
 use seamcheck_model::system::System;
 use seamcheck_model::system::labels::{OUTCOMES, Part};
 
@@ -267,6 +268,17 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
     if !scenario.finalized {
         parts.push("before TDH.MR.FINALIZE".into());
     }
+    if scenario.populated && !scenario.finalized {
+        parts.push("pages added before".into());
+    }
+    if scenario.inodes > 1 {
+        parts.push(format!("{} guest_memfd inodes", scenario.inodes));
+    }
+    match scenario.zap.as_str() {
+        "" => {}
+        Scenario::NOBODY => parts.push("nobody removes pages".into()),
+        zap => parts.push(format!("removal by {zap}")),
+    }
     let settings = [
         (scenario.accept, "no TDG.MEM.PAGE.ACCEPT"),
         (scenario.attr, "no TDG.MEM.PAGE.ATTR.RD and ATTR.WR"),
@@ -277,6 +289,12 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
     if scenario.vcpus > 0 && run.form == Form::Packed {
         parts.extend(off.map(|(_, text)| text.to_owned()));
     }
+    if scenario.migrate {
+        parts.push("vCPUs change CPUs".into());
+    }
+    if scenario.late {
+        parts.push("vCPUs created at any time".into());
+    }
     if scenario.exit_reason {
         parts.push("cached exit reason tracked".into());
     }
@@ -286,12 +304,18 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
             .iter()
             .map(|thread| format!("beside {thread}")),
     );
-    parts.extend(
-        run.set
-            .iter()
-            .map(|(name, value)| format!("{name}={value}")),
-    );
+    parts.extend(run.set.iter().map(|(name, value)| change(name, value)));
     parts.join(", ")
+}
+
+/// A decision changed, or a KVM lock added or taken away.
+#[must_use]
+pub fn change(name: &str, value: &str) -> String {
+    if value.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}={value}")
+    }
 }
 
 /// 1234567 as `1 234 567`.

@@ -46,10 +46,16 @@ fn lacks(effect: Effect, held: &Held) -> Option<&'static str> {
         ),
         // Reads of one word, or nothing that a lock of the table guards.
         Effect::RecordBepoch
+        | Effect::RequireInitialized
+        | Effect::RequireRunnable
         | Effect::CheckTracked
         | Effect::WouldFault
         | Effect::RunGuest
         | Effect::LeaveEpoch => (true, ""),
+        Effect::Finalize => (
+            excludes(Resource::Tdr) || excludes(Resource::OpState),
+            "TDR exclusive",
+        ),
     };
     (!is_guarded).then_some(lock)
 }

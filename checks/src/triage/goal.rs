@@ -4,8 +4,8 @@ use super::causes::Wanted;
 use crate::engine::exact::{self, Until};
 use crate::engine::{Clock, Cut, Limits, Violation, Watch};
 use crate::question::Question;
-use seamcheck_model::kernel::OnFailure;
 use seamcheck_model::kernel::decisions::OnBusy;
+use seamcheck_model::kernel::{Deed, Group, OnFailure};
 use seamcheck_model::kvm::instr::{CallSite, Instr};
 use seamcheck_model::module::LeafId;
 use seamcheck_model::property::Property;
@@ -154,6 +154,9 @@ impl<'a> Goal<'a> {
                 match decisions.on_busy {
                     _ if !busy => "KVM tolerates it, because the page was only premapped",
                     OnBusy::KickAndRetry => "the first call: KVM kicks every vCPU and calls again",
+                    OnBusy::BlockEagainIgnored | OnBusy::Ignore => {
+                        "KVM returns an error, its caller ignores that and goes on"
+                    }
                     OnBusy::GiveUp => "the first call: KVM gives up and its caller ignores that",
                     OnBusy::RetryWithoutKick => "KVM calls again until it is not busy",
                 }
@@ -168,7 +171,17 @@ impl<'a> Goal<'a> {
                 let index = usize::from(part == Part::Thread1);
                 let name = self.system.scenario.threads.get(index);
                 let path = name.and_then(|name| self.question.profile.path(name));
-                match path.map(|path| path.on_failure) {
+                let issues = |group: &&Group| {
+                    group.deeds.iter().any(|deed| match deed {
+                        Deed::Seamcall(key) => {
+                            let leaf = self.question.table.leaf(key);
+                            leaf.is_some_and(|leaf| self.wanted.is(leaf))
+                        }
+                        _ => false,
+                    })
+                };
+                let group = path.and_then(|path| path.groups.iter().find(issues));
+                match group.map(|group| group.on_failure) {
                     Some(OnFailure::BugOnUnlessBusy) => "the ioctl returns -EBUSY to userspace",
                     Some(OnFailure::Return) => "the ioctl returns an error to userspace",
                     _ => "KVM_BUG_ON would fire, and was not reached",

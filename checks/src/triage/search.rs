@@ -6,7 +6,6 @@
 
 use super::causes::Wanted;
 use super::goal::Goal;
-use crate::collisions::is_hypothetical;
 use crate::engine::exact;
 use crate::engine::{Clock, Cut, Limits, Violation, Watch};
 use crate::question::{Question, QuestionError, Source};
@@ -250,7 +249,10 @@ pub(super) const MEMORY: u64 = 1 << 30;
 /// Who takes part: one or two vCPUs, or one or two code paths; fewest agents first, what KVM does not
 /// have last.
 fn scenarios(question: &Question) -> Vec<Scenario> {
-    let (paths, mut all) = (&question.profile.paths, Vec::new());
+    let paths = question.profile.paths.iter();
+    // What makes or unmakes the VM meets nobody.
+    let paths: Vec<&CodePath> = paths.filter(|path| path.alone.is_none()).collect();
+    let mut all = Vec::new();
     let with = |finalized: bool, vcpus: usize, threads: &[&CodePath]| Scenario {
         vcpus,
         finalized,
@@ -259,15 +261,17 @@ fn scenarios(question: &Question) -> Vec<Scenario> {
         ..Scenario::default()
     };
     all.extend([with(true, 1, &[]), with(true, 2, &[])]);
-    for (at, one) in paths.iter().enumerate() {
+    for (at, one) in paths.iter().copied().enumerate() {
         let mut groups = vec![vec![one]];
         // What KVM does not have is asked about by itself only.
-        let real = paths[at..]
-            .iter()
-            .filter(|other| !is_hypothetical(one) && !is_hypothetical(other));
+        let others = paths[at..].iter().copied();
+        let real = others.filter(|other| !one.hypothetical && !other.hypothetical);
         groups.extend(real.map(|other| vec![one, other]));
         for group in groups {
-            all.push(with(false, 0, &group));
+            let finalizes = group.iter().any(|path| path.finalizes());
+            if finalizes || group.iter().all(|path| !path.after_finalize) {
+                all.push(with(false, 0, &group));
+            }
             if group.iter().all(|path| !path.before_finalize) {
                 all.push(with(true, 1, &group));
             }
@@ -285,5 +289,5 @@ fn needs_hypothetical(question: &Question, scenario: &Scenario) -> bool {
         .threads
         .iter()
         .filter_map(|name| question.profile.path(name));
-    paths.any(is_hypothetical)
+    paths.any(|path| path.hypothetical)
 }

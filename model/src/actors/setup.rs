@@ -2,6 +2,7 @@
 //! the module runs them.
 
 use super::message::MAX_VCPUS;
+use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
 use crate::kernel::{Decisions, KernelProfile, KvmHeld};
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
 use crate::scenario::Scenario;
@@ -19,6 +20,9 @@ pub enum SetupError {
         /// How to ask instead.
         remedy: &'static str,
     },
+    /// A decision has a value that the actors do not have.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
     /// The lock table lacks a leaf.
     #[error("lock table {table} has no row for {leaf}, which {agent} issues")]
     MissingLeaf {
@@ -30,6 +34,67 @@ pub enum SetupError {
         agent: &'static str,
     },
 }
+
+/// What the actors implement: everything but what only older kernels had, and M15, M18 and M30.
+const IMPLEMENTED: Implemented = &[
+    (
+        "flag_raise",
+        &["before-kick", "after-kick", "around-all-three", "never"],
+    ),
+    (
+        "flag_clear",
+        &["after-retry", "before-retry", "only-on-success"],
+    ),
+    (
+        "kick",
+        &["request-wait", "request-no-wait", "vcpu-kick", "none"],
+    ),
+    ("kick_mode_read", &["locked-cmpxchg", "plain-load"]),
+    (
+        "vcpu_flag_test",
+        &[
+            "in-tdx-vcpu-run",
+            "first-lap-only",
+            "before-mode-store",
+            "before-irq-disable",
+            "absent",
+        ],
+    ),
+    (
+        "vcpu_barrier",
+        &[
+            "srcu-unlock",
+            "absent",
+            "srcu-unlock-before-mode-store",
+            "light-srcu",
+        ],
+    ),
+    ("mode_outside", &["after-vp-enter", "before-vp-enter"]),
+    ("irq_disable", &["before-mode-store", "after-flag-test"]),
+    (
+        "busy_predicate",
+        &[
+            "masked",
+            "bit-test",
+            "sept-busy",
+            "sept-busy-track-masked",
+            "unmasked",
+            "masked-or-epoch-busy",
+        ],
+    ),
+    (
+        "on_busy",
+        &["kick-and-retry", "give-up", "retry-without-kick"],
+    ),
+    ("track_kick", &["after-track", "absent"]),
+    ("exit_request", &["mode-or-work", "work-only"]),
+    (
+        "flag_return",
+        &["exit-handled", "reenter-guest", "sleep", "sleep-woken"],
+    ),
+    ("vp_enter_busy", &["exit-handled", "reenter-guest"]),
+    ("exit_reason_on_flag", &["kept", "undefined"]),
+];
 
 /// One step of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,6 +210,7 @@ impl Setup {
         scenario: &Scenario,
     ) -> Result<Self, SetupError> {
         refuse(scenario)?;
+        refuse_others(IMPLEMENTED, &decisions)?;
         let mut setup = Self {
             decisions,
             scenario: scenario.clone(),
@@ -238,6 +304,11 @@ impl Setup {
                     }
                 }
                 FlowAction::Release { resource } => push(Action::Release(resource)),
+                // The TD is finalized, and stays so: this says yes, and changes nothing.
+                FlowAction::Effect {
+                    effect: Effect::RequireRunnable,
+                    ..
+                } => {}
                 FlowAction::Effect { effect, releases } => push(Action::Do(effect, releases)),
             }
         }
@@ -354,5 +425,14 @@ fn refuse(scenario: &Scenario) -> Result<(), SetupError> {
             "ask the packed model: no vCPU runs before TDH.MR.FINALIZE",
         );
     }
-    Ok(())
+    let more = [
+        (scenario.inodes != 1, "second inode"),
+        (!scenario.zap.is_empty(), "other zapper than the profile's"),
+        (scenario.migrate, "CPU that a vCPU could move to"),
+        (scenario.late, "vCPU that is created later"),
+    ];
+    match more.iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => not_there(what, "ask the packed model"),
+        None => Ok(()),
+    }
 }

@@ -165,6 +165,9 @@ const fn does(effect: Effect) -> &'static str {
         Effect::AcceptCheck | Effect::AttrCheck => "read the entry again",
         Effect::AcceptStore | Effect::AddEntry => "store the entry MAPPED",
         Effect::AugEntry => "store the entry PENDING",
+        Effect::Finalize => "OP_STATE = RUNNABLE",
+        Effect::RequireInitialized => "OP_STATE == INITIALIZED?",
+        Effect::RequireRunnable => "OP_STATE == RUNNABLE?",
     }
 }
 

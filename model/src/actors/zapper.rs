@@ -217,7 +217,10 @@ impl Zapper {
             BusyPredicate::Masked => status.is_operand_busy(),
             BusyPredicate::BitTest if leaf == TRACK => status.is_operand_busy(),
             BusyPredicate::BitTest => status.0 & OPERAND_BUSY.0 != 0,
-            BusyPredicate::SeptBusy => status == OPERAND_BUSY.with(Operand::SeptTree),
+            BusyPredicate::SeptBusyTrackMasked if leaf == TRACK => status.is_operand_busy(),
+            BusyPredicate::SeptBusy | BusyPredicate::SeptBusyTrackMasked => {
+                status == OPERAND_BUSY.with(Operand::SeptTree)
+            }
             BusyPredicate::Unmasked => status == OPERAND_BUSY,
             BusyPredicate::MaskedOrEpochBusy => {
                 status.is_operand_busy() || status.code() == PREVIOUS_TLB_EPOCH_BUSY

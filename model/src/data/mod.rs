@@ -3,4 +3,4 @@
 pub mod reader;
 pub mod suggest;
 
-pub use reader::{DataError, Reader};
+pub use reader::{DataError, Element, Reader};

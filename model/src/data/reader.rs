@@ -49,6 +49,15 @@ impl DataError {
     }
 }
 
+/// An element of an array that holds strings and tables.
+#[derive(Clone, Copy)]
+pub enum Element<'a> {
+    /// A string.
+    Text(&'a str),
+    /// A table.
+    Table(Reader<'a>),
+}
+
 /// One TOML table of a file, with its position.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
@@ -251,6 +260,27 @@ impl<'a> Reader<'a> {
                     element.span(),
                     format!("`{key}` must hold strings"),
                 )),
+            })
+            .collect()
+    }
+
+    /// An array of strings and tables; empty when missing.
+    ///
+    /// # Errors
+    /// When an element is neither.
+    pub fn elements(&self, key: &str) -> Result<Vec<Element<'a>>, DataError> {
+        self.array(key)?
+            .iter()
+            .map(|element| match element.get_ref() {
+                DeValue::String(text) => Ok(Element::Text(text)),
+                DeValue::Table(table) => Ok(Element::Table(self.inner(table, element.span()))),
+                _ => Err(DataError::at(
+                    self.file,
+                    self.text,
+                    element.span(),
+                    format!("`{key}` must hold strings"),
+                )
+                .with_help("or tables, for what is done under locks of its own")),
             })
             .collect()
     }

@@ -13,6 +13,7 @@ closed_enum! { "flag_raise",
         AfterKick = "after-kick": "after the first BUSY, but only once the kick is over (M01)",
         AroundAllThree = "around-all-three": "once, with one kick, around BLOCK, TRACK and REMOVE; no first attempt without it (M37)",
         Never = "never": "the flag is never raised",
+        RequestBit = "request-bit": "a request bit of each vCPU's own, set by the kick as it walks them and cleared by a loop (RFC, M30)",
     }
 }
 
@@ -39,6 +40,7 @@ closed_enum! { "kick_mode_read",
     /// How the kick reads a vCPU's `mode`.
     pub enum KickModeRead {
         LockedCmpxchg = "locked-cmpxchg": "cmpxchg(mode, IN_GUEST_MODE, EXITING_GUEST_MODE): a full barrier on x86 even when it fails",
+        CpuBeforeMode = "cpu-before-mode": "as locked-cmpxchg, but vcpu->cpu is read before mode (M18)",
         PlainLoad = "plain-load": "a plain load of mode, no barrier, mode left as it is (M07)",
     }
 }
@@ -86,6 +88,7 @@ closed_enum! { "busy_predicate",
         Masked = "masked": "tdx_operand_busy(): (err & TDX_SEAMCALL_STATUS_MASK) == TDX_OPERAND_BUSY",
         BitTest = "bit-test": "err & TDX_OPERAND_BUSY for BLOCK and REMOVE, masked equality for TRACK, as in patch v1 (M21)",
         SeptBusy = "sept-busy": "err == (TDX_OPERAND_BUSY | TDX_OPERAND_ID_SEPT), the alias used before the patch (M22)",
+        SeptBusyTrackMasked = "sept-busy-track-masked": "as sept-busy for BLOCK and REMOVE, masked equality for TRACK, as before the patch",
         Unmasked = "unmasked": "err == TDX_OPERAND_BUSY, operand not masked (M23)",
         MaskedOrEpochBusy = "masked-or-epoch-busy": "masked equality with TDX_OPERAND_BUSY or TDX_PREVIOUS_TLB_EPOCH_BUSY (M24)",
     }
@@ -96,6 +99,8 @@ closed_enum! { "on_busy",
     pub enum OnBusy {
         KickAndRetry = "kick-and-retry": "raise the flag, kick, call again",
         GiveUp = "give-up": "drop mmu_lock and return an error the caller ignores (M38)",
+        BlockEagainIgnored = "block-eagain-ignored": "BLOCK: return -EAGAIN, which the caller ignores and goes on (G1); TRACK and REMOVE: call again until they are not busy",
+        Ignore = "ignore": "return -EAGAIN from any of the three, which the caller ignores and goes on with the next (M15)",
         RetryWithoutKick = "retry-without-kick": "call again until it is not busy, with neither flag nor kick, as before the patch (M39)",
     }
 }

@@ -1,81 +1,24 @@
 //! A kernel profile: `data/kernels/*.toml`.
 
-use super::Decisions;
-use crate::closed_enum::{ClosedEnum, closed_enum};
+use super::path::{self, CodePath, set};
+use super::{Decisions, KvmHeld};
+use crate::builtin;
 use crate::data::{DataError, Reader};
 use crate::resource::{Evidence, KvmLock, KvmMode};
 
-closed_enum! { "failure policy",
-    /// What a code path does when a SEAMCALL fails.
-    pub enum OnFailure {
-        Return = "return": "unlock and return an error",
-        BugOn = "bug-on": "KVM_BUG_ON on any error",
-        BugOnUnlessBusy = "bug-on-unless-busy": "return -EBUSY on TDX_OPERAND_BUSY, KVM_BUG_ON on anything else",
-    }
-}
-
-/// A set of KVM locks with their modes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct KvmHeld {
-    read: u8,
-    write: u8,
-}
-
-impl KvmHeld {
-    /// Adds a lock.
-    #[must_use]
-    pub const fn with(mut self, lock: KvmLock, mode: KvmMode) -> Self {
-        match mode {
-            KvmMode::Read => self.read |= 1 << lock as u8,
-            KvmMode::Write => self.write |= 1 << lock as u8,
-        }
-        self
-    }
-
-    /// True when two threads can not hold these sets at the same time. Each thread's vcpu->mutex
-    /// is that of a vCPU of its own, so it excludes nobody.
-    #[must_use]
-    pub const fn excludes(self, other: Self) -> bool {
-        let common = !(1 << KvmLock::VcpuMutex as u8);
-        (self.write & (other.read | other.write) | self.read & other.write) & common != 0
-    }
-
-    /// The locks, with their modes.
-    pub fn iter(self) -> impl Iterator<Item = (KvmLock, KvmMode)> {
-        KvmLock::ALL.iter().flat_map(move |lock| {
-            let bit = 1 << *lock as u8;
-            let read = (self.read & bit != 0).then_some((*lock, KvmMode::Read));
-            let write = (self.write & bit != 0).then_some((*lock, KvmMode::Write));
-            read.into_iter().chain(write)
-        })
-    }
-}
-
-/// One thing a code path does while it holds its locks.
+/// Something that makes KVM remove a page, with the locks that it holds outside mmu_lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// Map the page in the mirror page table only, under mmu_lock for read: what KVM does before
-    /// the TD is finalized (`tdx_mem_page_record_premap_cnt`).
-    Premap,
-    /// Issue the SEAMCALL with this key (`TDH.VP.INIT@1`).
-    Seamcall(String),
-}
-
-/// An ioctl or another host thread, and its KVM locks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CodePath {
-    /// `KVM_TDX_INIT_VCPU`, …
+pub struct Trigger {
+    /// `guest_memfd memory failure`, …
     pub name: String,
-    /// The function that issues the SEAMCALL.
+    /// The function that takes the locks.
     pub function: String,
-    /// The locks held around everything it does.
+    /// The locks held during the removal, mmu_lock included.
     pub locks: KvmHeld,
-    /// What it does, in order.
-    pub deeds: Vec<Deed>,
-    /// What it does when a SEAMCALL fails.
-    pub on_failure: OnFailure,
-    /// KVM refuses it once the TD is finalized.
-    pub before_finalize: bool,
+    /// The same, in the order in which they are taken.
+    pub order: Vec<(KvmLock, KvmMode)>,
+    /// Why nothing else can run beside it, when that is so.
+    pub alone: Option<String>,
     /// Where this was found.
     pub source: String,
     /// How well it is known.
@@ -95,6 +38,8 @@ pub struct KernelProfile {
     pub evidence: Vec<Evidence>,
     /// The page removal that the zapper performs, and the locks around it.
     pub zap: CodePath,
+    /// What else makes KVM remove a page.
+    pub triggers: Vec<Trigger>,
     /// The other code paths a scenario can add as threads.
     pub paths: Vec<CodePath>,
 }
@@ -107,22 +52,39 @@ impl KernelProfile {
     pub fn parse(file: &str, text: &str) -> Result<Self, DataError> {
         let parsed = Reader::parse(file, text)?;
         let root = Reader::root(file, text, &parsed);
-        root.only(&["name", "title", "decisions", "zap", "path"])?;
+        root.only(&[
+            "name",
+            "title",
+            "paths_as",
+            "paths_evidence",
+            "decisions",
+            "zap",
+            "trigger",
+            "path",
+        ])?;
         let (decisions, evidence) = parse_decisions(root.table("decisions")?)?;
         let mut paths: Vec<CodePath> = Vec::new();
         for row in root.tables("path")? {
-            let path = parse_path(row)?;
+            let path = path::parse(row)?;
             if paths.iter().any(|known| known.name == path.name) {
                 return Err(row.error_at("name", format!("duplicate code path {}", path.name)));
             }
             paths.push(path);
+        }
+        let mut triggers: Vec<Trigger> = Vec::new();
+        for row in root.tables("trigger")? {
+            triggers.push(parse_trigger(row)?);
+        }
+        if root.has("paths_as") {
+            inherit(root, &mut paths, &mut triggers)?;
         }
         Ok(Self {
             name: root.string("name")?.to_owned(),
             title: root.string("title")?.to_owned(),
             decisions,
             evidence,
-            zap: parse_path(root.table("zap")?)?,
+            zap: path::parse(root.table("zap")?)?,
+            triggers,
             paths,
         })
     }
@@ -132,6 +94,91 @@ impl KernelProfile {
     pub fn path(&self, name: &str) -> Option<&CodePath> {
         self.paths.iter().find(|path| path.name == name)
     }
+
+    /// Everything that makes KVM remove a page, `[zap]` first.
+    #[must_use]
+    pub fn triggers(&self) -> Vec<Trigger> {
+        let zap = Trigger {
+            name: self.zap.name.clone(),
+            function: self.zap.function.clone(),
+            locks: self.zap.locks,
+            order: self.zap.order.clone(),
+            alone: self.zap.alone.clone(),
+            source: self.zap.source.clone(),
+            evidence: self.zap.evidence,
+        };
+        std::iter::once(zap)
+            .chain(self.triggers.iter().cloned())
+            .collect()
+    }
+}
+
+/// Rows that another profile has and this one has not, with the evidence that this one claims for
+/// them: `assumed` unless it says otherwise.
+fn inherit(
+    root: Reader<'_>,
+    paths: &mut Vec<CodePath>,
+    triggers: &mut Vec<Trigger>,
+) -> Result<(), DataError> {
+    let from = root.string("paths_as")?;
+    let evidence = if root.has("paths_evidence") {
+        root.choice("paths_evidence")?
+    } else {
+        Evidence::Assumed
+    };
+    let known = builtin::KERNELS.iter().find(|(name, _)| *name == from);
+    let Some((name, text)) = known else {
+        let names: Vec<&str> = builtin::KERNELS.iter().map(|(name, _)| *name).collect();
+        return Err(root
+            .error_at("paths_as", format!("unknown kernel `{from}`"))
+            .with_help(format!("it is one of {}", names.join(", "))));
+    };
+    if root.string("name")? == *name {
+        return Err(root.error_at("paths_as", "a profile can not have its own paths"));
+    }
+    let other = KernelProfile::parse(name, text)?;
+    let source = |source: &str| format!("{source}, as in {name}");
+    for path in other.paths {
+        if paths.iter().all(|known| known.name != path.name) {
+            let source = source(&path.source);
+            paths.push(CodePath {
+                source,
+                evidence,
+                ..path
+            });
+        }
+    }
+    for trigger in other.triggers {
+        if triggers.iter().all(|known| known.name != trigger.name) {
+            let source = source(&trigger.source);
+            triggers.push(Trigger {
+                source,
+                evidence,
+                ..trigger
+            });
+        }
+    }
+    Ok(())
+}
+
+fn parse_trigger(row: Reader<'_>) -> Result<Trigger, DataError> {
+    row.only(&[
+        "name", "function", "locks", "alone", "source", "evidence", "note",
+    ])?;
+    let order = path::parse_locks(row, "locks", &[])?;
+    Ok(Trigger {
+        name: row.string("name")?.to_owned(),
+        function: row.string("function")?.to_owned(),
+        locks: set(&order),
+        order,
+        alone: if row.has("alone") {
+            Some(row.string("alone")?.to_owned())
+        } else {
+            None
+        },
+        source: row.string("source")?.to_owned(),
+        evidence: row.choice("evidence")?,
+    })
 }
 
 /// Every decision must be given: a kernel version is a full assignment.
@@ -149,45 +196,4 @@ fn parse_decisions(table: Reader<'_>) -> Result<(Decisions, Vec<Evidence>), Data
         evidence.push(row.choice("evidence")?);
     }
     Ok((decisions, evidence))
-}
-
-fn parse_path(row: Reader<'_>) -> Result<CodePath, DataError> {
-    row.only(&[
-        "name",
-        "function",
-        "locks",
-        "does",
-        "on_failure",
-        "before_finalize",
-        "source",
-        "evidence",
-        "note",
-    ])?;
-    let mut locks = KvmHeld::default();
-    for lock in row.tables("locks")? {
-        lock.only(&["lock", "mode"])?;
-        locks = locks.with(lock.choice("lock")?, lock.choice("mode")?);
-    }
-    let deeds = row
-        .strings("does")?
-        .into_iter()
-        .map(|deed| match deed {
-            "premap" => Deed::Premap,
-            leaf => Deed::Seamcall(leaf.to_owned()),
-        })
-        .collect();
-    Ok(CodePath {
-        name: row.string("name")?.to_owned(),
-        function: row.string("function")?.to_owned(),
-        locks,
-        deeds,
-        on_failure: if row.has("on_failure") {
-            row.choice("on_failure")?
-        } else {
-            OnFailure::Return
-        },
-        before_finalize: row.boolean("before_finalize", false)?,
-        source: row.string("source")?.to_owned(),
-        evidence: row.choice("evidence")?,
-    })
 }

@@ -129,6 +129,9 @@ impl Assembler {
                 | Instr::HandleExit { fault: to }
                 | Instr::FaultLock { to }
                 | Instr::IoctlStatus { to, .. }
+                | Instr::TestState { to, .. }
+                | Instr::UnlessNonePremapped { to }
+                | Instr::UnlessMapped { to }
                 | Instr::VpEnterStatus { reenter: Some(to) } => resolve(to),
                 Instr::RunLoop {
                     userspace,
@@ -160,6 +163,11 @@ impl Assembler {
                 | Instr::BeginIoctl
                 | Instr::Lock { .. }
                 | Instr::Premap
+                | Instr::Release
+                | Instr::ClearRequests
+                | Instr::SetPresent
+                | Instr::RivalFlag { .. }
+                | Instr::SetRunnable
                 | Instr::SleepOnFlag { .. } => {}
             }
         }

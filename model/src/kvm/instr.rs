@@ -69,6 +69,8 @@ pub enum Instr {
         /// The value.
         value: bool,
     },
+    /// Clear every vCPU's request bit.
+    ClearRequests,
     /// Branch when the status is an error (M10).
     IfError {
         /// On error.
@@ -167,6 +169,34 @@ pub enum Instr {
     },
     /// Map the page in the mirror page table only; branch when mmu_lock's holder prevents it or it is mapped.
     Premap,
+    /// Drop the locks that were taken inside the path's own.
+    Release,
+    /// Load `kvm_tdx->state`; branch unless it is as wanted.
+    TestState {
+        /// The TD has to be runnable; else it must not be.
+        runnable: bool,
+        /// Refused.
+        to: u8,
+    },
+    /// `kvm_tdx->nr_premapped`: branch while a page is mapped in the mirror page table only.
+    UnlessNonePremapped {
+        /// Refused.
+        to: u8,
+    },
+    /// Look at the mirror SPTE; branch when it is present.
+    UnlessMapped {
+        /// Mapped already.
+        to: u8,
+    },
+    /// Make the mirror SPTE present.
+    SetPresent,
+    /// `kvm_tdx->state = TD_STATE_RUNNABLE`.
+    SetRunnable,
+    /// Another page removal's store to `wait_for_sept_zap`; in memory at once.
+    RivalFlag {
+        /// The value.
+        value: bool,
+    },
     /// What the ioctl makes of a SEAMCALL's status; branch to the unlock on failure.
     IoctlStatus {
         /// Failed but tolerated.

@@ -43,6 +43,7 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
     let block = NoFail {
         leaf: leaves.block,
         function: "tdx_sept_zap_private_spte",
+        is_first: true,
     };
     window(&mut asm, decisions, block, finish, Some(finish));
 
@@ -56,6 +57,7 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
     let track = NoFail {
         leaf: leaves.track,
         function: "tdx_track",
+        is_first: false,
     };
     window(&mut asm, decisions, track, finish, None);
     if decisions.track_kick == TrackKick::AfterTrack {
@@ -66,12 +68,13 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
     let remove = NoFail {
         leaf: leaves.remove,
         function: "tdx_sept_drop_private_spte",
+        is_first: false,
     };
     window(&mut asm, decisions, remove, finish, None);
 
     asm.place(finish);
     if whole {
-        stop(&mut asm);
+        stop(&mut asm, decisions);
     }
     asm.function("kvm_tdp_mmu_unmap_gfn_range", "arch/x86/kvm/mmu/tdp_mmu.c");
     asm.line(
@@ -86,6 +89,8 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
 struct NoFail {
     leaf: LeafId,
     function: &'static str,
+    /// TDH.MEM.RANGE.BLOCK.
+    is_first: bool,
 }
 
 /// One SEAMCALL that must succeed in the end. `premap` is where a tolerated premap error goes on.
@@ -96,7 +101,7 @@ fn window(
     give_up: Label,
     premap: Option<Label>,
 ) {
-    let (done, leaf) = (asm.label(), call.leaf);
+    let (done, ignored, leaf) = (asm.label(), asm.label(), call.leaf);
     asm.function(call.function, TDX);
     if decisions.flag_raise == FlagRaise::AroundAllThree {
         asm.line(
@@ -129,7 +134,9 @@ fn window(
                 let to = asm.to(give_up);
                 asm.line(Instr::GiveUp { to }, "return -EAGAIN");
             }
-            OnBusy::RetryWithoutKick => {
+            OnBusy::Ignore => go_on(asm, ignored),
+            OnBusy::BlockEagainIgnored if call.is_first => go_on(asm, ignored),
+            OnBusy::BlockEagainIgnored | OnBusy::RetryWithoutKick => {
                 let to = asm.to(attempt);
                 asm.line(Instr::Jump { to }, "while (busy)");
             }
@@ -144,6 +151,13 @@ fn window(
         );
     }
     asm.line(Instr::BugOn, "KVM_BUG_ON(err, kvm)");
+    asm.place(ignored);
+}
+
+/// `return -EAGAIN`, and the caller goes on as if nothing had been.
+fn go_on(asm: &mut Assembler, next: Label) {
+    let to = asm.to(next);
+    asm.line(Instr::GiveUp { to }, "return -EAGAIN, ignored");
 }
 
 /// `tdx_no_vcpus_enter_start()`, the second call, `tdx_no_vcpus_enter_stop()`.
@@ -151,7 +165,7 @@ fn retry(asm: &mut Assembler, decisions: &Decisions, call: NoFail) {
     let skip_stop = asm.label();
     start(asm, decisions);
     if decisions.flag_clear == FlagClear::BeforeRetry {
-        stop(asm);
+        stop(asm, decisions);
     }
     asm.function(call.function, TDX);
     asm.line(
@@ -163,7 +177,7 @@ fn retry(asm: &mut Assembler, decisions: &Decisions, call: NoFail) {
     );
     match decisions.flag_clear {
         FlagClear::BeforeRetry => {}
-        FlagClear::AfterRetry => stop(asm),
+        FlagClear::AfterRetry => stop(asm, decisions),
         FlagClear::OnlyOnSuccess => {
             asm.line(
                 Instr::IfError {
@@ -171,7 +185,7 @@ fn retry(asm: &mut Assembler, decisions: &Decisions, call: NoFail) {
                 },
                 "if (err) return, flag left up",
             );
-            stop(asm);
+            stop(asm, decisions);
         }
     }
     asm.place(skip_stop);
@@ -195,12 +209,23 @@ fn start(asm: &mut Assembler, decisions: &Decisions) {
             kick(asm, decisions);
             raise(asm);
         }
+        // The bits are set by the kick itself, as it walks the vCPUs.
+        FlagRaise::RequestBit => {
+            asm.setting.flag_window = true;
+            kick(asm, decisions);
+        }
         FlagRaise::Never => kick(asm, decisions),
     }
 }
 
-fn stop(asm: &mut Assembler) {
+fn stop(asm: &mut Assembler, decisions: &Decisions) {
     if !asm.setting.flag_window {
+        return;
+    }
+    if decisions.flag_raise == FlagRaise::RequestBit {
+        asm.function("tdx_no_vcpus_enter_stop", TDX);
+        asm.line(Instr::ClearRequests, "kvm_clear_request() on every vCPU");
+        asm.setting.flag_window = false;
         return;
     }
     asm.function("tdx_no_vcpus_enter_stop", TDX);
@@ -221,6 +246,7 @@ fn kick(asm: &mut Assembler, decisions: &Decisions) {
     asm.function(function, KVM_MAIN);
     let read = match decisions.kick_mode_read {
         KickModeRead::LockedCmpxchg => "cmpxchg(mode, IN, EXITING)",
+        KickModeRead::CpuBeforeMode => "READ_ONCE(cpu); cmpxchg(mode, IN, EXITING)",
         KickModeRead::PlainLoad => "READ_ONCE(mode)",
     };
     asm.line(

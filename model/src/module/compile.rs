@@ -55,6 +55,7 @@ enum Undo {
 /// Compiles leaves one after the other into a [`Code`].
 pub struct Compiler {
     code: Code,
+    asks_op_state: bool,
     unwind: FxHashMap<(LeafId, Vec<Undo>), u8>,
     done: FxHashMap<(LeafId, usize, Option<bool>, Vec<Undo>), u8>,
 }
@@ -79,6 +80,7 @@ impl Default for Compiler {
                 leaves: Vec::new(),
                 statuses: vec![StatusWord(0)],
             },
+            asks_op_state: false,
             unwind: FxHashMap::default(),
             done: FxHashMap::default(),
         }
@@ -86,6 +88,16 @@ impl Default for Compiler {
 }
 
 impl Compiler {
+    /// A compiler for a TD that may be finalized meanwhile: only there do leaves ask for OP_STATE.
+    /// Elsewhere the answer is known and the same for everybody.
+    #[must_use]
+    pub fn asking_op_state(asks_op_state: bool) -> Self {
+        Self {
+            asks_op_state,
+            ..Self::default()
+        }
+    }
+
     /// Adds a leaf.
     ///
     /// # Errors
@@ -99,7 +111,13 @@ impl Compiler {
             guest: None,
             is_tdcall: leaf.is_tdcall(),
         });
-        let start = self.compile(id, &leaf.flow, 0, None, &[])?;
+        let flow: Vec<FlowStep> = leaf
+            .flow
+            .iter()
+            .filter(|step| self.asks_op_state || !step.asks_op_state())
+            .copied()
+            .collect();
+        let start = self.compile(id, &flow, 0, None, &[])?;
         let guest = self.code.ops.iter().position(|op| {
             op.leaf == id
                 && matches!(

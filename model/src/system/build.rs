@@ -1,7 +1,7 @@
 //! From lock table, kernel profile and scenario to a system.
 
 use super::labels::{Labels, Part, StepId};
-use crate::kernel::{Decisions, Deed, KernelProfile, KvmHeld};
+use crate::kernel::{CodePath, Decisions, KernelProfile, KvmHeld};
 use crate::kvm::{self, Line, Program, vcpu::VcpuLeaves, zap::ZapLeaves};
 use crate::module::compile::TooLarge;
 use crate::module::{Code, Compiler, LeafId};
@@ -88,6 +88,38 @@ pub enum ConfigError {
         /// The code path.
         name: String,
     },
+    /// The code path is refused by KVM until the TD is finalized.
+    #[error("{name} is refused until the TD is finalized; ask with finalized=true")]
+    OnlyAfterFinalize {
+        /// The code path.
+        name: String,
+    },
+    /// Nothing can run beside the code path.
+    #[error("{name} does not run beside anything else: {why}")]
+    Alone {
+        /// The code path.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// Nothing of this name removes pages.
+    #[error("in kernel {kernel} nothing called `{name}` removes pages; it is one of {}", .known.join(", "))]
+    UnknownTrigger {
+        /// The profile.
+        kernel: String,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A page has one inode, and every inode a page.
+    #[error("{inodes} inodes for {pages} pages: give 1, or as many as there are pages")]
+    Inodes {
+        /// How many inodes were asked for.
+        inodes: usize,
+        /// How many pages.
+        pages: usize,
+    },
     /// The leaves do not fit one-byte addresses.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
@@ -101,6 +133,7 @@ pub(crate) struct EffectStatus {
     pub(crate) previous_epoch_busy: u8,
     pub(crate) not_blocked: u8,
     pub(crate) not_tracked: u8,
+    pub(crate) op_state_incorrect: u8,
     pub(crate) already_accepted: u8,
     /// An EPT-violation TD exit: status 48, success class.
     pub(crate) ept_violation: u8,
@@ -145,6 +178,8 @@ pub struct System {
     pub(crate) sole_tracker: bool,
     /// The KVM locks the zapper holds during a removal.
     pub(crate) zap_locks: KvmHeld,
+    /// A thread may finalize the TD: `op_state` and `kvm_state` change.
+    pub(crate) of_two_lives: bool,
     pub(super) users: Vec<User>,
 }
 
@@ -176,7 +211,20 @@ impl System {
         reductions: Reductions,
     ) -> Result<Self, ConfigError> {
         check_sizes(&scenario)?;
-        let mut compiler = Compiler::default();
+        let mut paths = Vec::new();
+        for name in &scenario.threads {
+            paths.push(find_path(kernel, name, scenario.finalized)?);
+        }
+        let of_two_lives = !scenario.finalized && paths.iter().any(|path| path.finalizes());
+        let too_early = |path: &&&CodePath| path.after_finalize;
+        if let Some(path) = paths.iter().find(too_early)
+            && !scenario.finalized
+            && !of_two_lives
+        {
+            let name = path.name.clone();
+            return Err(ConfigError::OnlyAfterFinalize { name });
+        }
+        let mut compiler = Compiler::asking_op_state(of_two_lives);
         let mut users = Vec::new();
         let mut add =
             |key: &str, part: Part, agent: &str, locks: KvmHeld| -> Result<LeafId, ConfigError> {
@@ -197,7 +245,7 @@ impl System {
                 });
                 Ok(id)
             };
-        let zap_locks = kernel.zap.locks;
+        let zap_locks = zap_locks(kernel, &scenario)?;
         let zap_leaves = ZapLeaves {
             block: add("TDH.MEM.RANGE.BLOCK", Part::Zapper, "the zapper", zap_locks)?,
             track: add("TDH.MEM.TRACK", Part::Zapper, "the zapper", zap_locks)?,
@@ -225,22 +273,12 @@ impl System {
             }
         }
         let mut threads = Vec::new();
-        for (index, name) in scenario.threads.iter().enumerate() {
-            let path = kernel.path(name).ok_or_else(|| ConfigError::UnknownPath {
-                kernel: kernel.name.clone(),
-                name: name.clone(),
-                known: kernel.paths.iter().map(|path| path.name.clone()).collect(),
-            })?;
-            if path.before_finalize && scenario.finalized {
-                return Err(ConfigError::OnlyBeforeFinalize { name: name.clone() });
-            }
+        for (index, path) in paths.into_iter().enumerate() {
             let mut leaves = Vec::new();
-            for deed in &path.deeds {
-                if let Deed::Seamcall(key) = deed {
-                    leaves.push(add(key, Part::thread(index), name, path.locks)?);
-                }
+            for (key, held) in path.seamcalls() {
+                leaves.push(add(key, Part::thread(index), &path.name, held)?);
             }
-            threads.push(kvm::ioctl::program(path, &leaves));
+            threads.push(kvm::ioctl::program(path, &leaves, of_two_lives));
         }
         let effects = EffectStatus {
             already_blocked: compiler
@@ -250,6 +288,11 @@ impl System {
             previous_epoch_busy: compiler.status(status::PREVIOUS_TLB_EPOCH_BUSY)?,
             not_blocked: compiler.status(status::GPA_RANGE_NOT_BLOCKED.with(Operand::Rcx))?,
             not_tracked: compiler.status(status::TLB_TRACKING_NOT_DONE.with(Operand::Rcx))?,
+            op_state_incorrect: if of_two_lives {
+                compiler.status(status::OP_STATE_INCORRECT)?
+            } else {
+                0
+            },
             already_accepted: compiler.status(status::PAGE_ALREADY_ACCEPTED.with(Operand::Rcx))?,
             ept_violation: compiler.status(EPT_VIOLATION_EXIT)?,
         };
@@ -287,6 +330,7 @@ impl System {
             shared_shapes,
             labels,
             zap_locks,
+            of_two_lives,
             users,
         };
         system.check_programs()?;
@@ -347,9 +391,59 @@ fn check_sizes(scenario: &Scenario) -> Result<(), ConfigError> {
         ("pages", scenario.pages, MAX_PAGES),
         ("ioctl threads", scenario.threads.len(), MAX_THREADS),
     ];
+    let (inodes, pages) = (scenario.inodes, scenario.pages);
+    if inodes != 1 && inodes != pages {
+        return Err(ConfigError::Inodes { inodes, pages });
+    }
     match sizes.into_iter().find(|(_, given, limit)| given > limit) {
         Some((what, given, limit)) => Err(ConfigError::TooMany { what, given, limit }),
         None => Ok(()),
+    }
+}
+
+fn find_path<'a>(
+    kernel: &'a KernelProfile,
+    name: &str,
+    finalized: bool,
+) -> Result<&'a CodePath, ConfigError> {
+    let path = kernel.path(name).ok_or_else(|| ConfigError::UnknownPath {
+        kernel: kernel.name.clone(),
+        name: name.to_owned(),
+        known: kernel.paths.iter().map(|path| path.name.clone()).collect(),
+    })?;
+    match (&path.alone, path.before_finalize && finalized) {
+        (Some(why), _) => Err(ConfigError::Alone {
+            name: name.to_owned(),
+            why: why.clone(),
+        }),
+        (None, true) => Err(ConfigError::OnlyBeforeFinalize {
+            name: name.to_owned(),
+        }),
+        (None, false) => Ok(path),
+    }
+}
+
+/// The locks around the page removal that the scenario asks for.
+fn zap_locks(kernel: &KernelProfile, scenario: &Scenario) -> Result<KvmHeld, ConfigError> {
+    let triggers = kernel.triggers();
+    let wanted = scenario.zap.as_str();
+    if wanted.is_empty() || wanted == Scenario::NOBODY {
+        return Ok(kernel.zap.locks);
+    }
+    let Some(trigger) = triggers.iter().find(|trigger| trigger.name == wanted) else {
+        let names = triggers.into_iter().map(|trigger| trigger.name);
+        return Err(ConfigError::UnknownTrigger {
+            kernel: kernel.name.clone(),
+            name: wanted.to_owned(),
+            known: names.chain([Scenario::NOBODY.to_owned()]).collect(),
+        });
+    };
+    match &trigger.alone {
+        Some(why) => Err(ConfigError::Alone {
+            name: wanted.to_owned(),
+            why: why.clone(),
+        }),
+        None => Ok(trigger.locks),
     }
 }
 

@@ -5,13 +5,18 @@ use super::build::User;
 use super::labels::Part;
 use crate::module::{LeafId, Op, OpKind};
 use crate::resource::{Mode, Resource};
+use crate::scenario::Scenario;
 use crate::table::Effect;
 
 impl System {
     /// True when agents of this part take any step in the scenario.
     #[must_use]
     pub fn is_active(&self, part: Part) -> bool {
-        part != Part::Vcpu || (self.scenario.vcpus > 0 && self.scenario.finalized)
+        match part {
+            Part::Vcpu => self.scenario.vcpus > 0 && (self.scenario.finalized || self.of_two_lives),
+            Part::Zapper => self.scenario.zap != Scenario::NOBODY,
+            _ => true,
+        }
     }
 
     /// True when two configured agents can be in these two leaves at the same time.
@@ -22,16 +27,20 @@ impl System {
         distinct
             && self.is_active(one.part)
             && self.is_active(other.part)
-            && !one.locks.excludes(other.locks)
+            && !one
+                .locks
+                .excludes_on(other.locks, self.scenario.inodes == 1)
     }
 
     /// True when a configured agent can be in `rival`'s leaf holding `resource` so that `user` fails on it.
     #[must_use]
     pub fn can_fail(&self, user: &User, rival: &User, resource: Resource, mode: Mode) -> bool {
-        let same_page_excluded = user.is_fault && rival.is_fault && resource.is_per_page();
+        // Two faults never meet on a page, nor do two threads that lock its inode.
+        let page_excluded = user.is_fault && rival.is_fault || user.locks.excludes(rival.locks);
+        let apart = resource.is_per_page() && page_excluded;
         self.can_overlap(user, rival)
             && !resource.is_per_vcpu()
-            && !same_page_excluded
+            && !apart
             && rival
                 .acquisitions
                 .iter()

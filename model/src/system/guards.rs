@@ -48,6 +48,14 @@ pub const fn asked_by_line(instr: Instr) -> &'static [PredicateKind] {
         | Instr::HandleExit { .. }
         | Instr::AugStatus
         | Instr::BeginIoctl
+        | Instr::Release
+        | Instr::ClearRequests
+        | Instr::TestState { .. }
+        | Instr::UnlessNonePremapped { .. }
+        | Instr::UnlessMapped { .. }
+        | Instr::SetPresent
+        | Instr::SetRunnable
+        | Instr::RivalFlag { .. }
         | Instr::IoctlStatus { .. } => &[],
     }
 }

@@ -2,7 +2,7 @@
 
 use super::kvm_step::Step;
 use super::others::Others;
-use super::state::MirrorSpte;
+use super::state::{EntryState, MirrorSpte};
 use crate::kernel::{KvmHeld, OnFailure};
 use crate::resource::{KvmLock, KvmMode};
 use crate::status::StatusWord;
@@ -19,10 +19,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 
     pub(super) fn premap(&mut self) {
         let read = KvmHeld::default().with(KvmLock::MmuLock, KvmMode::Read);
-        if self.system.kvm_lock_is_held(self.frame, read) {
+        let page = self.frame.control().page;
+        if self.system.kvm_lock_is_held(self.frame, read, page) {
             return;
         }
-        let page = usize::from(self.frame.control().page);
+        let page = usize::from(page);
         if self.frame.shared.pages[page].mirror != MirrorSpte::None {
             self.next(1);
         } else {
@@ -30,6 +31,30 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 next.shared.pages[page].mirror = MirrorSpte::Present
             });
         }
+    }
+
+    /// Up to 6.18 KVM counts pages that are mapped in the mirror page table and not added yet.
+    pub(super) fn unless_none_premapped(&mut self, to: u8) {
+        let premapped = self
+            .frame
+            .shared
+            .pages
+            .iter()
+            .any(|page| page.mirror == MirrorSpte::Present && page.entry == EntryState::Free);
+        self.branch(premapped, to);
+    }
+
+    pub(super) fn unless_mapped(&mut self, to: u8) {
+        let page = usize::from(self.frame.control().page);
+        let mapped = self.frame.shared.pages[page].mirror != MirrorSpte::None;
+        self.branch(mapped, to);
+    }
+
+    pub(super) fn set_present(&mut self) {
+        let page = usize::from(self.frame.control().page);
+        self.then(0, None, |next| {
+            next.shared.pages[page].mirror = MirrorSpte::Present;
+        });
     }
 
     pub(super) fn ioctl_status(&mut self, to: u8, on_failure: OnFailure) {

@@ -4,7 +4,7 @@ use super::System;
 use super::labels::{Part, returned};
 use super::others::{Others, Predicate};
 use super::run::{Frame, Outcomes, Overflow};
-use super::state::{EntryState, MirrorSpte};
+use super::state::{EntryState, MirrorSpte, TdState};
 use crate::kernel::KvmHeld;
 use crate::kernel::decisions::BusyPredicate;
 use crate::kvm::instr::{CallSite, Instr};
@@ -61,7 +61,9 @@ impl System {
             Instr::Kick { step: part } => step.kick_walk(part),
             Instr::UnlessPremapError { to } => step.unless_premap_error(to),
             Instr::BugOn => step.bug_on(),
-            Instr::UnlessRunnable { to } => step.branch(!self.scenario.finalized, to),
+            Instr::UnlessRunnable { to } => {
+                step.branch(frame.shared.kvm_state != TdState::Runnable, to);
+            }
             Instr::Unlock { to } => step.unlock(to),
 
             Instr::RunLoop {
@@ -97,23 +99,46 @@ impl System {
 
             Instr::BeginIoctl => step.begin_ioctl(),
             Instr::Lock { locks } => {
-                if !self.kvm_lock_is_held(frame, locks) {
+                if !self.kvm_lock_is_held(frame, locks, frame.control().page) {
                     step.next(0);
                 }
             }
             Instr::Premap => step.premap(),
+            Instr::Release => step.next(0),
+            Instr::ClearRequests => step.then(0, None, |next| {
+                next.broadcast.requests_cleared = true;
+            }),
+            Instr::TestState { runnable, to } => {
+                step.branch(
+                    (frame.shared.kvm_state == TdState::Runnable) != runnable,
+                    to,
+                );
+            }
+            Instr::UnlessNonePremapped { to } => step.unless_none_premapped(to),
+            Instr::UnlessMapped { to } => step.unless_mapped(to),
+            Instr::SetPresent => step.set_present(),
+            Instr::RivalFlag { value } => step.then(0, None, |next| next.shared.flag = value),
+            Instr::SetRunnable => step.then(0, None, |next| {
+                next.shared.kvm_state = TdState::Runnable;
+            }),
             Instr::IoctlStatus { to, on_failure } => step.ioctl_status(to, on_failure),
         }
         Overflow::default()
     }
 
-    /// True when another thread holds a KVM lock that excludes `locks`.
-    pub(super) fn kvm_lock_is_held<O: Others>(&self, frame: &Frame<'_, O>, locks: KvmHeld) -> bool {
+    /// True when another thread holds a KVM lock that excludes `locks`, taken about this page.
+    pub(super) fn kvm_lock_is_held<O: Others>(
+        &self,
+        frame: &Frame<'_, O>,
+        locks: KvmHeld,
+        page: u8,
+    ) -> bool {
         let by_singleton =
             self.other_singletons(&frame.shared, frame.part)
                 .any(|(part, control)| {
                     let line = &self.program(part)[usize::from(control.line)];
-                    line.held.excludes(locks)
+                    let same_inode = self.scenario.inodes == 1 || control.page == page;
+                    line.held.excludes_on(locks, same_inode)
                 });
         by_singleton || frame.any_vcpu(self, Predicate::Excludes(locks))
     }
@@ -129,7 +154,14 @@ impl System {
                 status.is_operand_busy()
             }
             BusyPredicate::BitTest => status.0 & OPERAND_BUSY.0 != 0,
-            BusyPredicate::SeptBusy => status == OPERAND_BUSY.with(Operand::SeptTree),
+            BusyPredicate::SeptBusyTrackMasked
+                if self.code.leaves[usize::from(leaf.0)].key == "TDH.MEM.TRACK" =>
+            {
+                status.is_operand_busy()
+            }
+            BusyPredicate::SeptBusy | BusyPredicate::SeptBusyTrackMasked => {
+                status == OPERAND_BUSY.with(Operand::SeptTree)
+            }
             BusyPredicate::Unmasked => status == OPERAND_BUSY,
             BusyPredicate::MaskedOrEpochBusy => {
                 status.is_operand_busy() || status.code() == PREVIOUS_TLB_EPOCH_BUSY

@@ -64,7 +64,7 @@ impl Environment {
 }
 
 /// The most outcomes one line has.
-pub const OUTCOMES: u16 = 6;
+pub const OUTCOMES: u16 = 8;
 
 /// Where each part's numbers begin.
 #[derive(Clone, Debug)]
@@ -169,10 +169,11 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
             "EXITING_GUEST_MODE, needs an IPI",
             "EXITING_GUEST_MODE, skip",
             "all visited",
+            "vcpu->cpu read",
         ],
         Instr::Kick {
             step: KickStep::Send,
-        } => &["IPI sent", "all sent"],
+        } => &["IPI sent", "all sent", "IPI sent to the CPU it has left"],
         Instr::Kick {
             step: KickStep::Wait,
         } => &["done"],
@@ -186,6 +187,9 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
             "halt",
             "scheduled out",
             "push an event",
+            "scheduled out, in again on another CPU",
+            "comes online",
+            "comes online, not seen by the kick under way",
         ],
         Instr::ExitRequest { .. } => &["no", "EXITING_GUEST_MODE", "request or work pending"],
         Instr::TestFlag { .. } => &["down", "raised: turn back"],
@@ -199,6 +203,9 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
         Instr::FaultLock { .. } => &["absent: freeze it", "present", "frozen by another vCPU"],
         Instr::AugStatus => &["mapped", "BUSY: RET_PF_RETRY", "KVM_BUG_ON fires"],
         Instr::Premap => &["mapped", "mapped already"],
+        Instr::TestState { .. } => &["go on", "refused"],
+        Instr::UnlessNonePremapped { .. } => &["0", "pages wait for TDH.MEM.PAGE.ADD: refused"],
+        Instr::UnlessMapped { .. } => &["not present", "present"],
         Instr::IoctlStatus { .. } => &["success", "return the error", "KVM_BUG_ON fires"],
         _ => &["done"],
     }
@@ -237,6 +244,7 @@ pub fn op_outcomes(op: &Op) -> &'static [&'static str] {
             Effect::CheckLeaf | Effect::AugEntry | Effect::AddEntry => {
                 &["done", "EPT_ENTRY_STATE_INCORRECT"]
             }
+            Effect::RequireInitialized | Effect::RequireRunnable => &["done", "OP_STATE_INCORRECT"],
             Effect::CheckTracked => &["done", "GPA_RANGE_NOT_BLOCKED", "TLB_TRACKING_NOT_DONE"],
             Effect::WouldFault => &["no", "would fault: TD exit"],
             Effect::RunGuest => &[
@@ -284,6 +292,9 @@ pub fn op_text(op: &Op) -> String {
             Effect::AttrCheck => "re-read the entry",
             Effect::AugEntry => "store PENDING, which unlocks the entry",
             Effect::AddEntry => "store the entry MAPPED",
+            Effect::Finalize => "OP_STATE = RUNNABLE",
+            Effect::RequireInitialized => "is OP_STATE INITIALIZED?",
+            Effect::RequireRunnable => "is OP_STATE RUNNABLE?",
         }
         .into(),
     }

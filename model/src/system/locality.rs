@@ -46,7 +46,10 @@ impl System {
                 // Only the holder of the entry lock writes the entry's state.
                 Effect::CheckLeaf | Effect::AttrCheck => op.held.has(Resource::SeptEntry),
                 Effect::AcceptCheck => op.held.has(Resource::SeptEntry) && self.keeps_host_priority,
-                Effect::BlockEntry
+                // OP_STATE changes only while the TDR is held exclusively.
+                Effect::RequireInitialized | Effect::RequireRunnable => op.held.has(Resource::Tdr),
+                Effect::Finalize
+                | Effect::BlockEntry
                 | Effect::CheckTracked
                 | Effect::FreeEntry
                 | Effect::WouldFault
@@ -98,11 +101,13 @@ impl System {
             | Instr::UnlessBusy { .. }
             | Instr::GiveUp { .. }
             | Instr::IfError { .. }
-            | Instr::UnlessPremapError { .. }
-            | Instr::UnlessRunnable { .. }
             | Instr::VpEnterStatus { .. }
             | Instr::HandleExitIrqoff
             | Instr::HandleExit { .. } => true,
+            // They load kvm_tdx->state, which a thread may change.
+            Instr::UnlessPremapError { .. }
+            | Instr::UnlessRunnable { .. }
+            | Instr::TestState { .. } => !self.of_two_lives,
             // Mirror SPTEs are read under mmu_lock, which the zapper holds for write.
             Instr::RemoveMirrorSpte => true,
             // It closes the window in which an IPI is acknowledged, so it may only follow steps that
@@ -148,7 +153,14 @@ impl System {
             | Instr::FaultLock { .. }
             | Instr::BeginIoctl
             | Instr::Lock { .. }
-            | Instr::Premap => false,
+            | Instr::Release
+            | Instr::ClearRequests
+            | Instr::Premap
+            | Instr::UnlessNonePremapped { .. }
+            | Instr::UnlessMapped { .. }
+            | Instr::SetPresent
+            | Instr::RivalFlag { .. }
+            | Instr::SetRunnable => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::kvm_step::faults;
 use super::labels::{Part, returned};
 use super::others::{Others, Predicate};
 use super::run::{Frame, Outcomes};
-use super::state::{BlockEpoch, Control, EntryState, ExitReason, Page, VcpuEpoch};
+use super::state::{BlockEpoch, Control, EntryState, ExitReason, Page, TdState, VcpuEpoch};
 use crate::module::{Op, OpKind};
 use crate::resource::{Mode, Resource};
 use crate::table::Effect;
@@ -166,10 +166,21 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 EntryState::Free => self.store_entry(EntryState::Pending, false),
                 _ => self.fail(1, status.state_incorrect),
             },
+            Effect::Finalize => self.then(0, |next| next.shared.op_state = TdState::Runnable),
+            Effect::RequireInitialized => self.require(TdState::Initialized),
+            Effect::RequireRunnable => self.require(TdState::Runnable),
             Effect::AddEntry => match self.page().entry {
                 EntryState::Free => self.store_entry(EntryState::Mapped, false),
                 _ => self.fail(1, status.state_incorrect),
             },
+        }
+    }
+
+    fn require(&mut self, wanted: TdState) {
+        if self.frame.shared.op_state == wanted {
+            self.then(0, |_| {});
+        } else {
+            self.fail(1, self.system.status.op_state_incorrect);
         }
     }
 
@@ -182,7 +193,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             BlockEpoch::Previous => !self.frame.any_vcpu(self.system, Predicate::InPreviousEpoch),
             BlockEpoch::Current => false,
         };
-        if !self.system.scenario.finalized {
+        if self.frame.shared.op_state != TdState::Runnable {
             self.then(0, |_| {});
         } else if !page.entry.is_blocked() {
             self.fail(1, self.system.status.not_blocked);

@@ -42,6 +42,8 @@ pub(super) struct Broadcast {
     pub(super) epoch_advanced: bool,
     /// The kick is over.
     pub(super) kick_ended: bool,
+    /// Request bits are cleared.
+    pub(super) requests_cleared: bool,
 }
 
 impl Move {
@@ -98,6 +100,10 @@ impl Broadcast {
         // An IPI that nobody waits for (M03, M04) stays on its way.
         if self.kick_ended {
             vcpu.kick = KickPhase::Unvisited;
+            (vcpu.cpu_read, vcpu.cpu_stale) = (false, false);
+        }
+        if self.requests_cleared {
+            vcpu.request = false;
         }
     }
 }

@@ -72,7 +72,7 @@ impl Predicate {
                     && (!resource.is_per_page() || vcpu.control.page == page)
             }
             Self::Excludes(locks) => system.vcpu_line(vcpu).held.excludes(locks),
-            Self::Unvisited => vcpu.kick == KickPhase::Unvisited,
+            Self::Unvisited => vcpu.kick == KickPhase::Unvisited && !vcpu.offline,
             Self::Queued => vcpu.kick == KickPhase::Queued,
             Self::Unacknowledged => vcpu.kick == KickPhase::Awaited,
             Self::InPreviousEpoch => {

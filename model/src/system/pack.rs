@@ -3,7 +3,7 @@
 
 use super::state::{
     BlockEpoch, Control, EntryState, ExitReason, Ipi, KickPhase, MirrorSpte, Page, Shared, State,
-    StoreBuffer, Vcpu, VcpuEpoch, VcpuMode,
+    StoreBuffer, TdState, Vcpu, VcpuEpoch, VcpuMode,
 };
 use crate::closed_enum::ClosedEnum;
 use crate::scenario::{MAX_THREADS, MAX_VCPUS};
@@ -82,6 +82,10 @@ pub fn pack_vcpu(vcpu: &Vcpu) -> u64 {
     out.put(vcpu.exit as u64, 3);
     out.put(vcpu.flag_seen_down.into(), 1);
     out.put(vcpu.entry_copy_hp.into(), 1);
+    out.put(vcpu.request.into(), 1);
+    out.put(vcpu.cpu_read.into(), 1);
+    out.put(vcpu.cpu_stale.into(), 1);
+    out.put(vcpu.offline.into(), 1);
     out.word
 }
 
@@ -100,6 +104,10 @@ pub fn unpack_vcpu(word: u64) -> Vcpu {
         exit: words.choice::<ExitReason>(3),
         flag_seen_down: words.flag(),
         entry_copy_hp: words.flag(),
+        request: words.flag(),
+        cpu_read: words.flag(),
+        cpu_stale: words.flag(),
+        offline: words.flag(),
     }
 }
 
@@ -117,6 +125,8 @@ pub fn pack_shared(shared: &Shared) -> u64 {
         out.put(page.bepoch as u64, 2);
         out.put(page.mirror as u64, 2);
     }
+    out.put(shared.op_state as u64, 1);
+    out.put(shared.kvm_state as u64, 1);
     out.word
 }
 
@@ -142,6 +152,7 @@ pub fn unpack_shared(word: u64, threads: u64) -> Shared {
         bepoch: words.choice::<BlockEpoch>(2),
         mirror: words.choice::<MirrorSpte>(2),
     });
+    let (op_state, kvm_state) = (words.choice::<TdState>(1), words.choice::<TdState>(1));
     let mut words = Words { word: threads };
     Shared {
         zapper,
@@ -150,6 +161,8 @@ pub fn unpack_shared(word: u64, threads: u64) -> Shared {
         bugged,
         pages,
         threads: std::array::from_fn(|_| words.control()),
+        op_state,
+        kvm_state,
     }
 }
 

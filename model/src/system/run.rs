@@ -144,17 +144,24 @@ impl System {
     /// that is not finalized has none yet.
     #[must_use]
     pub fn initial(&self) -> State {
-        use super::state::{EntryState, MirrorSpte, Page};
+        use super::state::{EntryState, MirrorSpte, Page, TdState};
         let mapped = Page {
             entry: EntryState::Mapped,
             mirror: MirrorSpte::Present,
             ..Page::default()
         };
         let mut pages = [Page::default(); crate::scenario::MAX_PAGES];
-        if self.scenario.finalized {
+        if self.scenario.finalized || self.scenario.populated {
             pages[..self.scenario.pages].fill(mapped);
         }
+        let td = if self.scenario.finalized {
+            TdState::Runnable
+        } else {
+            TdState::Initialized
+        };
         let shared = Shared {
+            op_state: td,
+            kvm_state: td,
             zapper: Control::default(),
             flag: false,
             flag_stores: super::state::StoreBuffer::default(),
@@ -162,10 +169,13 @@ impl System {
             pages,
             threads: [Control::default(); crate::scenario::MAX_THREADS],
         };
-        State {
-            shared,
-            vcpus: [Vcpu::default(); crate::scenario::MAX_VCPUS],
-        }
+        let vcpu = Vcpu {
+            offline: self.scenario.late,
+            ..Vcpu::default()
+        };
+        let mut vcpus = [Vcpu::default(); crate::scenario::MAX_VCPUS];
+        vcpus[..self.scenario.vcpus].fill(vcpu);
+        State { shared, vcpus }
     }
 
     /// Calls `emit` with every transition possible in `state`.

@@ -146,6 +146,15 @@ closed_enum! { "S-EPT entry state",
     }
 }
 
+closed_enum! { "state of the TD",
+    /// How far the TD's life has come, as the module or as KVM has it: OP_STATE and `kvm_tdx->state`
+    /// are two variables.
+    pub enum TdState {
+        Initialized = "INITIALIZED": "TDH.MR.FINALIZE is not done",
+        Runnable = "RUNNABLE": "it is done",
+    }
+}
+
 closed_enum! { "BEPOCH",
     /// A page's PAMT.BEPOCH relative to TD_EPOCH.
     pub enum BlockEpoch {
@@ -178,6 +187,14 @@ pub struct Vcpu {
     pub flag_seen_down: bool,
     /// The host-priority bit in the copy of the entry that ACCEPT is going to store back.
     pub entry_copy_hp: bool,
+    /// The request bit of the RFC is set in `vcpu->requests`.
+    pub request: bool,
+    /// The kick under way has read its `vcpu->cpu`.
+    pub cpu_read: bool,
+    /// It has moved to another CPU since.
+    pub cpu_stale: bool,
+    /// It is not created yet: no kick finds it.
+    pub offline: bool,
 }
 
 closed_enum! { "mirror SPTE",
@@ -217,6 +234,10 @@ pub struct Shared {
     pub pages: [Page; MAX_PAGES],
     /// The ioctl threads.
     pub threads: [Control; MAX_THREADS],
+    /// The module's OP_STATE.
+    pub op_state: TdState,
+    /// KVM's `kvm_tdx->state`.
+    pub kvm_state: TdState,
 }
 
 /// A whole state.
@@ -241,6 +262,10 @@ impl Default for Vcpu {
             exit: ExitReason::None,
             flag_seen_down: false,
             entry_copy_hp: false,
+            request: false,
+            cpu_read: false,
+            cpu_stale: false,
+            offline: false,
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::kvm_step::Step;
 use super::others::Others;
 use super::run::Overflow;
-use super::state::{ExitReason, MirrorSpte, VcpuMode};
+use super::state::{ExitReason, Ipi, KickPhase, MirrorSpte, TdState, VcpuMode};
 use crate::kernel::KvmHeld;
+use crate::kvm::instr::Instr;
 use crate::resource::{KvmLock, KvmMode};
 use crate::scenario::Memory;
 use crate::status::StatusWord;
@@ -12,7 +13,11 @@ use crate::status::StatusWord;
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// KVM_RUN is refused before the TD is finalized.
     pub(super) fn run_loop(&mut self, elsewhere: [Option<u8>; 4]) {
-        if !self.system.scenario.finalized {
+        if self.frame.shared.kvm_state != TdState::Runnable {
+            return;
+        }
+        if self.frame.own.is_some_and(|vcpu| vcpu.offline) {
+            self.come_online();
             return;
         }
         self.next(0);
@@ -20,6 +25,46 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             if let Some(to) = to {
                 self.goto(outcome, to);
             }
+        }
+        if let (true, [_, _, scheduled_out, _]) = (self.system.scenario.migrate, elsewhere) {
+            self.migrate(scheduled_out);
+        }
+    }
+
+    /// On another CPU than before. A kick that has read vcpu->cpu already sends its IPI to the old one,
+    /// which acknowledges it; so does the old one with an IPI that is on its way.
+    fn migrate(&mut self, to: Option<u8>) {
+        self.then(5, to, |next| {
+            if let Some(vcpu) = &mut next.own {
+                vcpu.cpu_stale = vcpu.cpu_read;
+                if vcpu.ipi == Ipi::Sent {
+                    vcpu.ipi = Ipi::None;
+                    if vcpu.kick == KickPhase::Awaited {
+                        vcpu.kick = KickPhase::Visited;
+                    }
+                }
+            }
+        });
+    }
+
+    /// The vCPU is created. A kick under way may walk up to it, or have read their number before.
+    fn come_online(&mut self) {
+        let zapper = self.frame.shared.zapper;
+        let kicks = matches!(
+            self.system.zap[usize::from(zapper.line)].instr,
+            Instr::Kick { .. }
+        );
+        let mut online = |outcome: u8, kick: KickPhase| {
+            let line = self.frame.control().line;
+            self.then(outcome, Some(line), |next| {
+                if let Some(vcpu) = &mut next.own {
+                    (vcpu.offline, vcpu.kick) = (false, kick);
+                }
+            });
+        };
+        online(6, KickPhase::Unvisited);
+        if kicks {
+            online(7, KickPhase::Visited);
         }
     }
 
@@ -57,7 +102,9 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         if sees_mode && vcpu.stores.is_empty() && vcpu.mode == VcpuMode::Exiting {
             self.goto(1, to);
         } else {
-            self.next(0);
+            if !vcpu.request {
+                self.next(0);
+            }
             self.goto(2, to);
         }
     }
@@ -133,10 +180,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// mmu_lock for read: the fault waits for the zapper, not for other faults.
     pub(super) fn fault_lock(&mut self, to: u8) {
         let read = KvmHeld::default().with(KvmLock::MmuLock, KvmMode::Read);
-        if self.system.kvm_lock_is_held(self.frame, read) {
+        let page = self.frame.control().page;
+        if self.system.kvm_lock_is_held(self.frame, read, page) {
             return;
         }
-        let page = usize::from(self.frame.control().page);
+        let page = usize::from(page);
         match self.frame.shared.pages[page].mirror {
             MirrorSpte::Present => self.goto(1, to),
             MirrorSpte::Frozen => self.goto(2, to),

@@ -5,9 +5,9 @@ use super::kvm_step::Step;
 use super::labels::Part;
 use super::others::{Others, Predicate};
 use super::run::{Frame, Overflow};
-use super::state::{Ipi, KickPhase, MirrorSpte, VcpuMode};
+use super::state::{Ipi, KickPhase, MirrorSpte, TdState, VcpuMode};
 use crate::kernel::KvmHeld;
-use crate::kernel::decisions::{Kick, KickModeRead};
+use crate::kernel::decisions::{FlagRaise, Kick, KickModeRead};
 use crate::kvm::instr::{Instr, KickStep};
 use crate::module::LeafId;
 use crate::scenario::Memory;
@@ -15,9 +15,12 @@ use crate::scenario::Memory;
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// On any mapped page, once every lock is free. mmu_lock is not a try-lock: the thread waits.
     pub(super) fn begin_zap(&mut self, locks: KvmHeld) {
+        if !self.system.is_active(Part::Zapper) {
+            return;
+        }
         for page in 0..self.system.scenario.pages {
             if self.frame.shared.pages[page].mirror == MirrorSpte::Present
-                && !self.system.kvm_lock_is_held(self.frame, locks)
+                && !self.system.kvm_lock_is_held(self.frame, locks, page as u8)
             {
                 self.then(0, None, |next| {
                     next.control_mut().page = page as u8;
@@ -64,7 +67,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 
     /// Before the TD is runnable, KVM tolerates one error: BLOCK on a page mapped in the mirror only.
     pub(super) fn unless_premap_error(&mut self, to: u8) {
-        let premap = !self.system.scenario.finalized
+        let premap = self.frame.shared.kvm_state != TdState::Runnable
             && self.frame.control().status == self.system.status.state_incorrect;
         if premap {
             self.then(1, Some(to), |next| next.control_mut().status = 0);
@@ -107,6 +110,11 @@ impl System {
             )
     }
 
+    /// Whether a line of the zapper's lies between start and stop of a retry window.
+    fn in_flag_window(&self, line: u8) -> bool {
+        self.zap[usize::from(line)].flag_window
+    }
+
     /// The kick's step about the vCPU in the frame, if it has one to take.
     pub(super) fn step_kick<'a, O: Others>(
         &self,
@@ -120,11 +128,23 @@ impl System {
         let outcome = match self.zap[usize::from(line)].instr {
             Instr::Kick {
                 step: KickStep::Visit,
-            } if vcpu.kick == KickPhase::Unvisited => {
+            } if vcpu.kick == KickPhase::Unvisited && !vcpu.offline => {
+                let too_early = self.decisions.kick_mode_read == KickModeRead::CpuBeforeMode;
+                if too_early && !vcpu.cpu_read {
+                    target.cpu_read = true;
+                    next.trail.push(self.labels.id(Part::Zapper, line, 5));
+                    emit(self.settle(next));
+                    return;
+                }
                 // The locked cmpxchg is a full barrier, also when it fails (kvm_vcpu_exiting_guest_mode).
-                let locked = self.decisions.kick_mode_read == KickModeRead::LockedCmpxchg;
+                let locked = self.decisions.kick_mode_read != KickModeRead::PlainLoad;
                 if locked && !frame.shared.flag_stores.is_empty() {
                     return;
+                }
+                // set_bit() and cmpxchg() are two accesses; a vCPU that sees the first alone is turned
+                // back, as it is if it sees both.
+                if self.decisions.flag_raise == FlagRaise::RequestBit && self.in_flag_window(line) {
+                    target.request = true;
                 }
                 if locked && vcpu.mode == VcpuMode::InGuest {
                     target.mode = VcpuMode::Exiting;
@@ -141,6 +161,8 @@ impl System {
                 } else {
                     KickPhase::Visited
                 };
+                // mode first, then vcpu->cpu, if at all.
+                target.cpu_read |= needs_ipi && self.scenario.migrate;
                 if sends && vcpu.ipi == Ipi::None {
                     target.ipi = Ipi::Sent;
                 }
@@ -150,6 +172,16 @@ impl System {
                     (VcpuMode::Exiting, true) => 2,
                     (VcpuMode::Exiting, false) => 3,
                 }
+            }
+            // vcpu->cpu has changed since it was read: the old CPU gets the IPI and acknowledges it.
+            Instr::Kick {
+                step: KickStep::Send,
+            } if vcpu.kick == KickPhase::Queued
+                && vcpu.cpu_stale
+                && frame.shared.flag_stores.is_empty() =>
+            {
+                target.kick = KickPhase::Visited;
+                2
             }
             // Queueing the csd waits until its last use is over (csd_lock) and is a locked
             // instruction (llist_add).

@@ -57,8 +57,10 @@ fn page() -> impl Strategy<Value = Page> {
 pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu> {
     let kick = (any_of(), stores(), any_of(), any_of());
     let module = (any_of(), 0..=MAX_PAGES as u8, any_of());
-    let observed = (any::<bool>(), any::<bool>());
-    (places, kick, module, observed).prop_map(|(control, kick, module, observed)| Vcpu {
+    let observed = (any::<bool>(), any::<bool>(), any::<bool>());
+    let kick_cpu = (any::<bool>(), any::<bool>(), any::<bool>());
+    let fields = (places, kick, module, observed, kick_cpu);
+    fields.prop_map(|(control, kick, module, observed, kick_cpu)| Vcpu {
         control,
         mode: kick.0,
         stores: kick.1,
@@ -69,6 +71,10 @@ pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu
         exit: module.2,
         flag_seen_down: observed.0,
         entry_copy_hp: observed.1,
+        request: observed.2,
+        cpu_read: kick_cpu.0,
+        cpu_stale: kick_cpu.1,
+        offline: kick_cpu.2,
     })
 }
 
@@ -79,13 +85,16 @@ pub(crate) fn shared(
 ) -> impl Strategy<Value = Shared> {
     let flag = (any::<bool>(), stores(), any::<bool>());
     let pages: [_; MAX_PAGES] = std::array::from_fn(|_| page());
-    (zapper, threads, flag, pages).prop_map(|(zapper, threads, flag, pages)| Shared {
+    let td = (any_of(), any_of());
+    (zapper, threads, flag, pages, td).prop_map(|(zapper, threads, flag, pages, td)| Shared {
         zapper,
         flag: flag.0,
         flag_stores: flag.1,
         bugged: flag.2,
         pages,
         threads,
+        op_state: td.0,
+        kvm_state: td.1,
     })
 }
 

@@ -223,6 +223,8 @@ impl<'a> Map<'a> {
             },
             flag_seen_down: vcpu.flag_seen_down,
             entry_copy_hp: tdvps.tdcall.is_some_and(|tdcall| tdcall.copied_tdhp),
+            // What actors do not have: a request bit, migration, vCPUs that come later.
+            ..Vcpu::default()
         }
     }
 

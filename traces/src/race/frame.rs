@@ -24,7 +24,7 @@ pub(super) fn question(trace: &Trace) -> Vec<String> {
         let changes: Vec<String> = question
             .set
             .iter()
-            .map(|(k, v)| format!("{k}={v}"))
+            .map(|(name, value)| change(name, value))
             .collect();
         lines.extend(
             Line::new(0, &format!("with {}", changes.join(", ")))
@@ -33,6 +33,15 @@ pub(super) fn question(trace: &Trace) -> Vec<String> {
         );
     }
     lines
+}
+
+/// A decision and its value; a KVM lock added or taken away has none.
+fn change(name: &str, value: &str) -> String {
+    if value.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}={value}")
+    }
 }
 
 /// The agents without a column.

@@ -6,8 +6,12 @@ use crate::engine::{Clock, Cut, Limits, Violation, Watch};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rustc_hash::FxHasher;
+use seamcheck_model::module::LeafId;
 use seamcheck_model::property::{Property, properties};
-use seamcheck_model::system::{Event, State, System, pack};
+use seamcheck_model::status::StatusWord;
+use seamcheck_model::system::labels::StepId;
+use seamcheck_model::system::state::Control;
+use seamcheck_model::system::{Agent, Event, State, System, pack};
 use std::hash::{Hash, Hasher};
 
 /// What was found.
@@ -85,6 +89,27 @@ const LOOK_EVERY: usize = 1 << 10;
 /// More new states than these have successors.
 const MOST_NEW: usize = LOOK_EVERY * 64;
 
+/// A shortest trace for each way in which KVM_BUG_ON can fire: for each line that fires it, each
+/// status it fires for and each set of leaves that others are in meanwhile. Says too how many states there are, and why it did not see all of them.
+pub(super) fn failures(
+    system: &System,
+    limits: Limits,
+    watch: &Watch,
+) -> (Vec<Violation>, u64, Option<Cut>) {
+    let words = pack::words(system.scenario.vcpus, system.threads.len());
+    match words {
+        1 => Search::<1>::new(system).every_failure(limits, watch),
+        2 => Search::<2>::new(system).every_failure(limits, watch),
+        3 => Search::<3>::new(system).every_failure(limits, watch),
+        4 => Search::<4>::new(system).every_failure(limits, watch),
+        _ => Search::<{ pack::MAX_WORDS }>::new(system).every_failure(limits, watch),
+    }
+}
+
+/// The line that fires it, by the step's number, the status, and the leaves that everybody stands in
+/// then: who holds the lock has often not moved on.
+type Way = (StepId, StatusWord, Vec<Option<LeafId>>);
+
 /// Packed states in order of discovery, found again through a table of their indices.
 struct Search<'a, const W: usize> {
     system: &'a System,
@@ -93,6 +118,27 @@ struct Search<'a, const W: usize> {
     table: HashTable<u32>,
     found: Vec<(Property, u32, Event)>,
     broken: u16,
+}
+
+fn way(system: &System, event: &Event, after: &State) -> Option<Way> {
+    let fires = |step: &&StepId| {
+        system.observations.breaks[usize::from(step.0)] & Property::NoBugOn.bit() != 0
+    };
+    let step = *event.trail.iter().find(fires)?;
+    let control = match event.agent {
+        Agent::Zapper => after.shared.zapper,
+        Agent::Vcpu(index) => after.vcpus[usize::from(index)].control,
+        Agent::Thread(index) => after.shared.threads[usize::from(index)],
+    };
+    let status = system.code.statuses[usize::from(control.status)];
+    let shared = [after.shared.zapper]
+        .into_iter()
+        .chain(after.shared.threads);
+    let vcpus = after.vcpus[..system.scenario.vcpus].iter();
+    let everybody = shared.chain(vcpus.map(|vcpu| vcpu.control));
+    let leaf =
+        |control: Control| (control.op != 0).then(|| system.code.ops[usize::from(control.op)].leaf);
+    Some((step, status, everybody.map(leaf).collect()))
 }
 
 fn hash<const W: usize>(key: &[u64; W]) -> u64 {
@@ -210,6 +256,51 @@ impl<'a, const W: usize> Search<'a, W> {
         } else {
             None
         }
+    }
+
+    fn every_failure(
+        mut self,
+        limits: Limits,
+        watch: &Watch,
+    ) -> (Vec<Violation>, u64, Option<Cut>) {
+        let system = self.system;
+        let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
+        let start = self.key(&system.initial());
+        self.insert(start, 0);
+        let (mut ways, mut found): (Vec<Way>, Vec<(u32, Event)>) = (Vec::new(), Vec::new());
+        let (mut next, mut cut, clock) = (0, None, Clock::start());
+        while next < self.keys.len() {
+            let before = pack::unpack(&self.keys[next], vcpus, threads);
+            let overflow = system.successors(&before, |event, after| {
+                if let Some(way) = way(system, &event, &after)
+                    && !ways.contains(&way)
+                {
+                    ways.push(way);
+                    found.push((next as u32, event));
+                }
+                let key = self.key(&after);
+                self.insert(key, next as u32);
+            });
+            next += 1;
+            cut = match () {
+                () if overflow.0 => Some(Cut::StoreBuffer),
+                () if self.keys.len() as u64 > limits.states => Some(Cut::States),
+                () if !next.is_multiple_of(1 << 12) => cut,
+                () if watch.is_stopped() => Some(Cut::Interrupted),
+                () if clock.elapsed() > limits.time => Some(Cut::Time),
+                () => cut,
+            };
+            if cut.is_some_and(|cut| cut != Cut::StoreBuffer) {
+                break;
+            }
+        }
+        let built = found.into_iter().map(|(index, last)| Violation {
+            property: Property::NoBugOn,
+            path: self.path(index),
+            last,
+        });
+        let violations = built.collect();
+        (violations, self.keys.len() as u64, cut)
     }
 
     fn expand(&mut self, index: u32, wanted: u16) {

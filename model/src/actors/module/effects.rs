@@ -4,8 +4,9 @@ use super::{Call, EntryState, Epoch, ModuleState};
 use crate::actors::message::{Cpu, ExitReason};
 use crate::actors::setup::Setup;
 use crate::status::{
-    EPT_ENTRY_STATE_INCORRECT, GPA_RANGE_ALREADY_BLOCKED, GPA_RANGE_NOT_BLOCKED, Operand,
-    PAGE_ALREADY_ACCEPTED, PREVIOUS_TLB_EPOCH_BUSY, SUCCESS, StatusWord, TLB_TRACKING_NOT_DONE,
+    EPT_ENTRY_STATE_INCORRECT, GPA_RANGE_ALREADY_BLOCKED, GPA_RANGE_NOT_BLOCKED,
+    OP_STATE_INCORRECT, Operand, PAGE_ALREADY_ACCEPTED, PREVIOUS_TLB_EPOCH_BUSY, SUCCESS,
+    StatusWord, TLB_TRACKING_NOT_DONE,
 };
 use crate::system::EPT_VIOLATION_EXIT;
 use crate::table::Effect;
@@ -49,6 +50,9 @@ impl ModuleState {
                 None
             }
             Effect::RunGuest => None,
+            // The TD is finalized, and nobody here finalizes one.
+            Effect::RequireRunnable | Effect::Finalize => None,
+            Effect::RequireInitialized => Some(OP_STATE_INCORRECT),
             Effect::AcceptCheck => match self.entry.state {
                 EntryState::Pending => {
                     call.copied_tdhp = self.entry.tdhp && !setup.keeps_host_priority;

@@ -10,7 +10,10 @@ impl Zapper {
     /// Reads the mode of the vCPU the walk has come to.
     pub(super) fn visit(&self, state: &ZapperState) -> Access {
         match self.mode_read {
-            KickModeRead::LockedCmpxchg => Access::KickMode(state.visiting),
+            // What only the packed model has is refused before (setup.rs).
+            KickModeRead::LockedCmpxchg | KickModeRead::CpuBeforeMode => {
+                Access::KickMode(state.visiting)
+            }
             KickModeRead::PlainLoad => Access::ReadMode(state.visiting),
         }
     }

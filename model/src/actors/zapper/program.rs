@@ -108,7 +108,10 @@ fn window(program: &mut Vec<Deed>, decisions: &Decisions, leaf: u8) {
     program.push(Deed::Attempt { leaf, done: 0 });
     match decisions.on_busy {
         OnBusy::KickAndRetry => retry(program, decisions, leaf),
-        OnBusy::GiveUp => program.push(Deed::Goto(GIVE_UP)),
+        // What only the packed model has is refused before (setup.rs).
+        OnBusy::GiveUp | OnBusy::BlockEagainIgnored | OnBusy::Ignore => {
+            program.push(Deed::Goto(GIVE_UP))
+        }
         OnBusy::RetryWithoutKick => program.push(Deed::Goto(attempt as u8)),
     }
     let done = program.len() as u8;
@@ -153,7 +156,7 @@ fn start(program: &mut Vec<Deed>, decisions: &Decisions) {
             program.extend(kick);
             program.push(raise);
         }
-        FlagRaise::Never => program.extend(kick),
+        FlagRaise::Never | FlagRaise::RequestBit => program.extend(kick),
     }
 }
 

@@ -72,7 +72,10 @@ impl<R: Runtime> Kvm<R> {
     /// store of the flag and its look at the mode: KVM_REQUEST_NO_ACTION logs no request.
     fn kvm_vcpu_exiting_guest_mode(&self, vcpu: &Vcpu<R>) -> u8 {
         match self.decisions.kick_mode_read {
-            KickModeRead::LockedCmpxchg => vcpu.mode.cmpxchg(IN_GUEST_MODE, EXITING_GUEST_MODE),
+            // The second is refused before (scenario.rs).
+            KickModeRead::LockedCmpxchg | KickModeRead::CpuBeforeMode => {
+                vcpu.mode.cmpxchg(IN_GUEST_MODE, EXITING_GUEST_MODE)
+            }
             KickModeRead::PlainLoad => vcpu.mode.read_once(),
         }
     }

@@ -134,7 +134,8 @@ impl<R: Runtime> Kvm<R> {
                 self.kick(current, met);
                 raise();
             }
-            FlagRaise::Never => self.kick(current, met),
+            // The second is refused before (scenario.rs).
+            FlagRaise::Never | FlagRaise::RequestBit => self.kick(current, met),
         }
     }
 
@@ -173,7 +174,10 @@ impl<R: Runtime> Kvm<R> {
             BusyPredicate::Masked => status.is_operand_busy(),
             BusyPredicate::BitTest if leaf == Leaf::Track => status.is_operand_busy(),
             BusyPredicate::BitTest => status.0 & OPERAND_BUSY.0 != 0,
-            BusyPredicate::SeptBusy => status == OPERAND_BUSY.with(Operand::SeptTree),
+            // Refused before (scenario.rs), but for BLOCK and REMOVE the same.
+            BusyPredicate::SeptBusy | BusyPredicate::SeptBusyTrackMasked => {
+                status == OPERAND_BUSY.with(Operand::SeptTree)
+            }
             BusyPredicate::Unmasked => status == OPERAND_BUSY,
             BusyPredicate::MaskedOrEpochBusy => {
                 status.is_operand_busy() || status.code() == PREVIOUS_TLB_EPOCH_BUSY

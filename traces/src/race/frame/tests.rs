@@ -15,6 +15,15 @@ fn changed_decisions_follow_the_versions() {
 }
 
 #[test]
+fn a_kvm_lock_that_is_added_has_no_value() {
+    let mut trace = second_block_is_busy();
+    let hold = "hold mmu_lock:write@KVM_TDX_FINALIZE_VM";
+    trace.question.set.clear();
+    trace.question.set.insert(hold.into(), String::new());
+    assert_eq!(question(&trace)[1..], [format!("with {hold}")]);
+}
+
+#[test]
 fn a_lock_without_a_holder_says_so() {
     let mut trace = second_block_is_busy();
     trace.verdict.conflict.as_mut().unwrap().held.clear();
