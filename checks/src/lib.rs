@@ -1,4 +1,4 @@
-//! How it is verified: engines, the suite, reports, and the program `check`.
+//! How it is verified: engines, the suite, reports, and the programs `check` and `trace`.
 //!
 //! Rooms:
 //!
@@ -7,7 +7,7 @@
 //! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`runner`]: both together.
 //! - [`trace`]: from a violation to a trace and back; [`report`]: outcomes as text and JSON.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
-//! - [`cli`], [`command`], [`exit`]: the program.
+//! - [`cli`], [`command`], [`exit`]: the program `check`; [`viewer`]: the program `trace`.
 
 /// Name and version of this program, as files that it writes carry it.
 pub const TOOL: &str = concat!("seamcheck ", env!("CARGO_PKG_VERSION"));
@@ -27,3 +27,4 @@ pub mod scenario_text;
 pub mod suite;
 pub mod trace;
 pub mod verdict;
+pub mod viewer;

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// Prints to standard output. A reader that has gone away is no error.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output {
@@ -24,7 +24,7 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 }
 
 /// Writes a file: first under another name, then renamed.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let failure = |error| Failure::Output {
         what: path.display().to_string(),
         error,

@@ -7,8 +7,10 @@ use crate::exit::Exit;
 use crate::report::{human, json};
 use crate::runner::{Difference, Outcome, run_all};
 use crate::suite::select;
+use crate::trace;
 use indicatif::{ProgressBar, ProgressStyle};
-use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_traces::Evidence;
+use seamcheck_traces::page::{Entry, index, page};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,13 +80,14 @@ fn progress(planned: usize, watch: &Arc<Watch>) -> ProgressBar {
     bar
 }
 
-/// Every violated property of every run, executed again and written.
+/// Every violated property of every run, executed again and written, and a list of them all.
 fn write_traces(directory: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
     let failure = |error| Failure::Output {
         what: directory.display().to_string(),
         error,
     };
     std::fs::create_dir_all(directory).map_err(failure)?;
+    let mut written = Vec::new();
     for outcome in outcomes {
         let Some(packed) = &outcome.packed else {
             continue;
@@ -95,9 +98,16 @@ fn write_traces(directory: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
                 continue;
             };
             let trace = trace.map_err(|error| Failure::Internal(format!("{name}: {error}")))?;
-            let file = format!("{}.{}.json", name.replace('/', "."), property.key());
-            output::write(&directory.join(file), &trace.to_json())?;
+            let stem = trace::file::stem(name, *property);
+            let (json, html) = (format!("{stem}.json"), format!("{stem}.html"));
+            output::write(&directory.join(&json), &trace.to_json())?;
+            output::write(&directory.join(&html), &page(&trace, Evidence::Executed))?;
+            written.push((trace, json, html));
         }
     }
-    Ok(())
+    let entries = written.iter();
+    let entries: Vec<Entry<'_>> = entries
+        .map(|(trace, json, page)| Entry { trace, json, page })
+        .collect();
+    output::write(&directory.join("index.html"), &index(&entries))
 }
