@@ -231,7 +231,7 @@ impl Viewer<'_> {
 
     fn toggle_details(&mut self) {
         self.every = !self.every;
-        self.to_nearest();
+        self.select_nearest();
         let shown = self.rows().len();
         let what = if self.every { "Every step" } else { "In short" };
         self.message = Some(format!(
@@ -254,14 +254,14 @@ impl Viewer<'_> {
                 self.hidden = (0..agents.len())
                     .filter(|index| index + 1 != only)
                     .collect();
-                self.to_nearest();
+                self.select_nearest();
             }
             None => self.message = Some(format!("There are {} agents", agents.len())),
         }
     }
 
     /// Selects the last row shown that does not come after the selected step.
-    fn to_nearest(&mut self) {
+    fn select_nearest(&mut self) {
         let rows = self.rows();
         let nearest = rows.iter().rev().find(|row| row.first <= self.selected);
         if let Some(row) = nearest.or(rows.first()) {
