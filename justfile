@@ -35,6 +35,10 @@ growth:
 snapshots:
     INSTA_UPDATE=always cargo test
 
+# Renew the recorded counterexamples and the schema (look at the difference with `git diff`).
+record:
+    SEAMCHECK_RECORD=1 cargo test -p seamcheck --test recorded
+
 # Everything CI does.
 ci:
     bash .ci/run

@@ -2,7 +2,9 @@
 
 use crate::forms::code::Engine;
 use crate::forms::code::request::{EXECUTIONS, SCHEDULES};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use seamcheck_traces::Format;
 use std::path::PathBuf;
 
 /// Model-checks KVM's TDX page removal against the TDX module's try-locks.
@@ -21,6 +23,16 @@ const EXIT_STATUS: &str = "\
 Exit status: 0 as expected (a question: holds), 10 a verdict differs (a question: violated),
 11 vacuous, 14 engines disagree, 20 unknown (a limit was hit), 2 usage or bad data,
 74 an output could not be written, 130 interrupted, 1 internal error.";
+
+pub(crate) const EXIT_STATUS_OF_TRACE: &str = "\
+Exit status: 0 shown, 2 usage, or a file that is no trace or that today's model does not confirm,
+74 an output could not be written, 130 interrupted, 1 internal error.";
+
+/// Reads the name of a trace's form, and lists the names in the help.
+pub(crate) fn format_parser() -> impl TypedValueParser<Value = Format> {
+    let names = Format::ALL.map(|format| PossibleValue::new(format.key()).help(format.about()));
+    PossibleValuesParser::new(names).map(|name| Format::from_key(&name).unwrap_or(Format::Race))
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -86,7 +98,8 @@ pub(crate) struct RunArgs {
     /// Print every run at length, with the steps that never ran.
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Write the trace of every violated property into this directory.
+    /// Write the trace of every violated property into this directory, as JSON and as a page, and
+    /// an index.html that lists them.
     #[arg(long, value_name = "DIR")]
     pub(crate) traces: Option<PathBuf>,
     #[command(flatten)]
@@ -145,8 +158,11 @@ pub(crate) struct ExplainArgs {
     /// Which violated property, when a check has several.
     #[arg(long, value_name = "PROPERTY")]
     pub(crate) property: Option<String>,
-    /// Print the trace as JSON instead of the diagram.
-    #[arg(long)]
+    /// Print the trace in this form.
+    #[arg(long, value_name = "FORMAT", default_value = "race", value_parser = format_parser())]
+    pub(crate) format: Format,
+    /// Print the trace as JSON: short for `--format json`.
+    #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
     /// Also write the trace to this file.
     #[arg(long, value_name = "FILE")]

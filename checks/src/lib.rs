@@ -1,4 +1,4 @@
-//! How it is verified: engines, the suite, reports, and the program `check`.
+//! How it is verified: engines, the suite, reports, and the programs `check` and `trace`.
 //!
 //! Rooms:
 //!
@@ -11,7 +11,7 @@
 //! - [`agree`]: whether independent models give the same verdicts.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`sweep`]: every pair of code paths; [`fix`]: which KVM lock would help.
-//! - [`cli`], [`command`], [`exit`]: the program.
+//! - [`cli`], [`command`], [`exit`]: the program `check`; [`viewer`]: the program `trace`.
 
 /// Name and version of this program, as files that it writes carry it.
 pub const TOOL: &str = concat!("seamcheck ", env!("CARGO_PKG_VERSION"));
@@ -40,3 +40,4 @@ pub mod sweep;
 pub mod trace;
 pub mod triage;
 pub mod verdict;
+pub mod viewer;

@@ -58,11 +58,14 @@ fn run_and_what_if_write_traces_that_are_confirmed() {
     names.sort();
     let wanted = [
         "asked.json",
+        "claim-init-vcpu.tso.no-bug-on.html",
         "claim-init-vcpu.tso.no-bug-on.json",
+        "claim-init-vcpu.tso.no-second-busy.html",
         "claim-init-vcpu.tso.no-second-busy.json",
+        "index.html",
     ];
     assert_eq!(names, wanted);
-    for name in names {
+    for name in names.iter().filter(|name| name.ends_with(".json")) {
         let ended = ended_in(&directory, &["replay", &format!("traces/{name}")]);
         assert_eq!(ended.status, Some(0), "{name}: {}", ended.err);
     }

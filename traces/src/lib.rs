@@ -9,7 +9,13 @@
 //! * [`schema`] is the format, version 1: plain data, one type per JSON object.
 //! * [`read`] goes from JSON to a [`Trace`] and back, and says what is wrong with a bad file.
 //! * [`links`](mod@links) says which step follows from which.
-//! * [`race`](mod@race) draws the columns, one CPU each, that kernel commit messages use.
+//! * [`moment`] says what holds after a step, [`outline`](mod@outline) which steps a reader looks
+//!   at first, [`brief`](mod@brief) what it all comes to.
+//! * [`page`](mod@page) is the trace as one HTML file, and the list of many.
+//! * [`terminal`] is the viewer for terminals, but for the terminal itself.
+//! * [`race`](mod@race) draws the columns, one CPU each, that kernel commit messages use;
+//!   [`text`], [`markdown`], [`mermaid`] and [`itf`] write traces in other forms, [`format`] names
+//!   them all.
 //!
 //! ```
 //! use seamcheck_traces::{Trace, TraceError};
@@ -18,15 +24,30 @@
 //! assert!(matches!(error, TraceError::OtherFormat { .. }));
 //! ```
 
+pub mod brief;
+pub mod clean;
+pub mod format;
+pub mod itf;
 pub mod links;
+pub mod markdown;
+pub mod mermaid;
+pub mod moment;
+pub mod outline;
+pub mod page;
 pub mod race;
 pub mod read;
 pub mod schema;
+pub mod terminal;
+pub mod text;
 
 #[cfg(test)]
 mod fixtures;
 
+pub use brief::{Sentence, brief};
+pub use format::{Evidence, Format};
 pub use links::{Link, LinkKind, links};
+pub use outline::{Row, every_step, outline};
+pub use page::{index, page};
 pub use race::race;
 pub use read::{MAX_BYTES, TraceError};
 pub use schema::*;

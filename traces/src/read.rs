@@ -3,7 +3,7 @@
 use crate::schema::{FORMAT, Held, Trace};
 use serde::Deserialize;
 use serde_json::error::Category;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// The longest input that is read: 16 MiB, far beyond any shortest counterexample.
@@ -85,7 +85,26 @@ impl Trace {
         json + "\n"
     }
 
-    /// Checks that there are steps, and that every agent named anywhere is listed, once.
+    /// The same on few lines: the head, one line for each step, the verdict. A changed step is a
+    /// changed line.
+    #[must_use]
+    pub fn to_json_lines(&self) -> String {
+        let head = Self {
+            steps: Vec::new(),
+            ..self.clone()
+        };
+        let head = serde_json::to_string(&head).expect("every key of a trace is a string");
+        let steps = self.steps.iter().map(serde_json::to_string);
+        let steps: Vec<String> = steps
+            .map(|step| step.expect("every key of a step is a string"))
+            .collect();
+        // Within a string the quotes would stand behind backslashes.
+        let steps = format!("\"steps\":[\n{}\n]", steps.join(",\n"));
+        head.replacen("\"steps\":[]", &steps, 1) + "\n"
+    }
+
+    /// Checks that there are steps, that every agent named anywhere is listed, once, and that
+    /// changes follow from one another.
     ///
     /// # Errors
     ///
@@ -112,11 +131,39 @@ impl Trace {
             .named_agents()
             .find(|(_, agent)| !listed.contains(agent))
         {
-            None => Ok(()),
+            None => self.check_changes(),
             Some((place, agent)) => inconsistent(format!(
                 "{place} names agent {agent:?}, which is not listed"
             )),
         }
+    }
+
+    /// Every change is of a field that there is, from the value it has.
+    fn check_changes(&self) -> Result<(), TraceError> {
+        let mut values: BTreeMap<&str, &str> = BTreeMap::new();
+        for (field, value) in &self.initial {
+            values.insert(field, value);
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            for change in &step.changed {
+                let (number, field) = (index + 1, &change.field);
+                match values.insert(field, &change.to) {
+                    Some(before) if before == change.from => {}
+                    Some(before) => {
+                        return inconsistent(format!(
+                            "step {number} changes {field:?} from {:?}, but it is {before:?}",
+                            change.from
+                        ));
+                    }
+                    None => {
+                        return inconsistent(format!(
+                            "step {number} changes {field:?}, which is not among the initial fields"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Every mention of an agent, with the place of the mention.

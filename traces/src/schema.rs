@@ -1,5 +1,6 @@
 //! The trace format, version 1: what was asked, the steps taken, the verdict.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 pub const FORMAT: &str = "seamcheck.trace.v1";
 
 /// One execution of the model, and what it shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trace {
     /// [`FORMAT`].
@@ -21,6 +22,8 @@ pub struct Trace {
     pub question: Question,
     /// Who takes part, in column order.
     pub agents: Vec<Agent>,
+    /// Every field before the first step, by name; steps say what they change.
+    pub initial: BTreeMap<String, String>,
     /// The steps, in execution order.
     pub steps: Vec<Step>,
     /// For an execution that never ends: the step, counted from 1, that follows the last one.
@@ -33,7 +36,7 @@ pub struct Trace {
 }
 
 /// Everything a run depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The lock table.
@@ -56,7 +59,7 @@ pub struct Question {
 }
 
 /// A lock table or kernel profile: a built-in one by name, a user's own with its text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Version name, or the file name of a user's own.
@@ -67,7 +70,7 @@ pub struct Source {
 }
 
 /// What kind of thread an agent is; decides its column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AgentKind {
     /// The thread that removes pages.
@@ -79,7 +82,7 @@ pub enum AgentKind {
 }
 
 /// One participant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
     /// Stable identifier used by steps: `zapper`, `vcpu0`, `ioctl0`.
@@ -91,7 +94,7 @@ pub struct Agent {
 }
 
 /// One step of one agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Who moved ([`Agent::id`]).
@@ -122,7 +125,7 @@ pub struct Step {
     /// Every lock held after the step, by anyone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Held>,
-    /// What this step asked about other agents, with the answers.
+    /// What this step asked about its thread and the others, with the answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<Guard>,
     /// What else could have run instead.
@@ -134,7 +137,7 @@ pub struct Step {
 }
 
 /// An end of a SEAMCALL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CallEdge {
     /// The caller issues it.
@@ -144,7 +147,7 @@ pub enum CallEdge {
 }
 
 /// Where a step stands in the kernel or the TDX module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Anchor {
     /// Function (or SEAMCALL) name.
@@ -154,7 +157,7 @@ pub struct Anchor {
 }
 
 /// One field's change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Field name: `wait_for_sept_zap`, `vcpu0.mode`, `page0.entry`.
@@ -166,7 +169,7 @@ pub struct Change {
 }
 
 /// One lock held by one agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
     /// The lock: `TDR`, `SEPT_TREE`, `mmu_lock`, …
@@ -179,8 +182,8 @@ pub struct Held {
     pub by: String,
 }
 
-/// A question a step asked about the other agents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A question that a step asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guard {
     /// The condition in words.
@@ -190,7 +193,7 @@ pub struct Guard {
 }
 
 /// A step that was possible but not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alternative {
     /// Who ([`Agent::id`]).
@@ -200,7 +203,7 @@ pub struct Alternative {
 }
 
 /// An agent that could not move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Blocked {
     /// Who ([`Agent::id`]).
@@ -209,10 +212,13 @@ pub struct Blocked {
     pub name: String,
     /// Why it cannot.
     pub because: String,
+    /// What the step it waits to take asks, with the answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Guard>,
 }
 
 /// What the trace shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// `violated` or, for a trace that shows something reachable, `witness`.
@@ -225,7 +231,7 @@ pub struct Verdict {
 }
 
 /// A failed try-acquire and who stood in its way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conflict {
     /// The lock.
@@ -238,4 +244,18 @@ pub struct Conflict {
     pub wanted_mode: String,
     /// Who held it, and how.
     pub held: Vec<Held>,
+}
+
+/// The format as a JSON Schema, indented, with a newline at its end: what is published beside this
+/// crate as `trace.v1.schema.json`.
+#[must_use]
+pub fn json_schema() -> String {
+    let mut schema = schemars::schema_for!(Trace);
+    schema.insert("$id".into(), FORMAT.into());
+    schema.insert("title".into(), FORMAT.into());
+    if let Some(format) = schema.pointer_mut("/properties/format") {
+        format["const"] = FORMAT.into();
+    }
+    let text = serde_json::to_string_pretty(&schema).expect("every key is a string");
+    text + "\n"
 }

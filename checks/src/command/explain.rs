@@ -1,6 +1,6 @@
 //! `check explain` and `check replay`.
 
-use super::{Failure, output, suite};
+use super::{Failure, Remedy, output, suite};
 use crate::cli::{ExplainArgs, ReplayArgs};
 use crate::engine::exact::Until;
 use crate::engine::{Limits, Watch};
@@ -8,13 +8,12 @@ use crate::exit::Exit;
 use crate::packed::Packed;
 use crate::question::QuestionError;
 use crate::suite::{Form, Run, select};
-use crate::trace;
+use crate::trace::file;
 use crate::verdict::{Expected, Verdict, property_names};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::property::Property;
-use seamcheck_traces::{MAX_BYTES, Trace};
-use std::io::Read;
+use seamcheck_traces::{Evidence, Format, Trace};
 use std::path::Path;
 
 pub(super) fn explain(args: &ExplainArgs, watch: &Watch) -> Result<Exit, Failure> {
@@ -24,11 +23,8 @@ pub(super) fn explain(args: &ExplainArgs, watch: &Watch) -> Result<Exit, Failure
     } else {
         of_check(args, watch)?
     };
-    if args.json {
-        output::print(&trace.to_json())?;
-    } else {
-        output::print(&seamcheck_traces::race(&trace))?;
-    }
+    let format = if args.json { Format::Json } else { args.format };
+    output::print(&format.render(&trace, Evidence::Executed))?;
     if let Some(out) = &args.out {
         output::write(out, &trace.to_json())?;
     }
@@ -48,18 +44,11 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<Exit, Failure> {
 
 /// Reads a trace and executes it again.
 pub(super) fn read(path: &Path) -> Result<Trace, Failure> {
-    let failure = |error: String| Failure::Trace {
+    file::read_verified(path).map_err(|error| Failure::Refused {
         path: path.to_owned(),
         error,
-    };
-    // One byte more than is accepted, so that what never ends is not read to its end.
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text))
-        .map_err(|error| failure(error.to_string()))?;
-    let trace = Trace::from_json(&text).map_err(|error| failure(error.to_string()))?;
-    trace::verify(&trace).map_err(|error| failure(error.to_string()))?;
-    Ok(trace)
+        remedy: Remedy::WriteAnother,
+    })
 }
 
 /// Searches a check for its shortest counterexample.

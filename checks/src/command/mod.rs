@@ -12,7 +12,7 @@ mod fix;
 mod import;
 mod list;
 mod matrix;
-mod output;
+pub(crate) mod output;
 mod pairs;
 mod prove;
 mod run;
@@ -23,6 +23,7 @@ use crate::cli::{Cli, Command, LimitArgs};
 use crate::engine::{Cut, Limits, Watch};
 use crate::exit::Exit;
 use crate::question::QuestionError;
+use crate::trace::file::FileError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,16 +35,16 @@ pub enum Failure {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Question(#[from] QuestionError),
-    /// A trace file is not understood.
+    /// A trace file is not understood, or not confirmed.
     #[error("{path}: {error}", path = path.display())]
-    #[diagnostic(help(
-        "`check explain CHECK --out FILE` writes a trace that today's model confirms"
-    ))]
-    Trace {
+    #[diagnostic(help("{}", remedy.text(error)))]
+    Refused {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: String,
+        error: FileError,
+        /// What can be done about it.
+        remedy: Remedy,
     },
     /// A certificate is not understood, or proves nothing.
     #[error("{path}: {error}", path = path.display())]
@@ -92,13 +93,34 @@ pub enum Failure {
     Internal(String),
 }
 
+/// What helps against a trace that is refused.
+#[derive(Clone, Copy, Debug)]
+pub enum Remedy {
+    /// Another trace.
+    WriteAnother,
+    /// The same, or a look at what nobody confirms.
+    LookAnyway,
+}
+
+impl Remedy {
+    fn text(self, error: &FileError) -> &'static str {
+        match (self, error) {
+            (Self::LookAnyway, FileError::NotConfirmed(_)) => {
+                "`check explain CHECK --out FILE` writes a trace that today's model confirms; \
+                 `--unverified` shows this one as it is"
+            }
+            _ => "`check explain CHECK --out FILE` writes a trace that today's model confirms",
+        }
+    }
+}
+
 impl Failure {
     /// The exit status it leads to.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Question(_)
-            | Self::Trace { .. }
+            | Self::Refused { .. }
             | Self::Certificate { .. }
             | Self::Input { .. }
             | Self::Schedule { .. } => Exit::Usage,

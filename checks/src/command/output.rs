@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// Prints to standard output. A reader that has gone away is no error.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output {
@@ -26,7 +26,7 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 
 /// Writes a file, whole or not at all: first under another name, then renamed. What is no file and
 /// no directory, a device or a pipe, is written to as it is.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let written = match std::fs::metadata(path) {
         Ok(there) if !there.is_file() && !there.is_dir() => write_into(path, text),
         // A link keeps pointing where it points.

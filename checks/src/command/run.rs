@@ -10,8 +10,10 @@ use crate::question::QuestionError;
 use crate::report::{agreement, github, human, json, junit};
 use crate::runner::{Difference, Outcome, run_all};
 use crate::suite::{of_profile, select};
+use crate::trace;
 use indicatif::{ProgressBar, ProgressStyle};
-use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_traces::Evidence;
+use seamcheck_traces::page::{Entry, index, page};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -141,7 +143,7 @@ fn progress(planned: usize, watch: &Arc<Watch>) -> ProgressBar {
     bar
 }
 
-/// Every violated property of every run, executed again and written.
+/// Every violated property of every run, executed again and written, and a list of them all.
 fn write_traces(args: &RunArgs, outcomes: &[Outcome]) -> Result<(), Failure> {
     let Some(directory) = &args.traces else {
         return Ok(());
@@ -151,6 +153,7 @@ fn write_traces(args: &RunArgs, outcomes: &[Outcome]) -> Result<(), Failure> {
         error,
     };
     std::fs::create_dir_all(directory).map_err(failure)?;
+    let mut written = Vec::new();
     for outcome in outcomes {
         let Some(packed) = &outcome.packed else {
             continue;
@@ -161,9 +164,16 @@ fn write_traces(args: &RunArgs, outcomes: &[Outcome]) -> Result<(), Failure> {
                 continue;
             };
             let trace = trace.map_err(|error| Failure::Internal(format!("{name}: {error}")))?;
-            let file = format!("{}.{}.json", name.replace('/', "."), property.key());
-            output::write(&directory.join(file), &trace.to_json())?;
+            let stem = trace::file::stem(name, *property);
+            let (json, html) = (format!("{stem}.json"), format!("{stem}.html"));
+            output::write(&directory.join(&json), &trace.to_json())?;
+            output::write(&directory.join(&html), &page(&trace, Evidence::Executed))?;
+            written.push((trace, json, html));
         }
     }
-    Ok(())
+    let entries = written.iter();
+    let entries: Vec<Entry<'_>> = entries
+        .map(|(trace, json, page)| Entry { trace, json, page })
+        .collect();
+    output::write(&directory.join("index.html"), &index(&entries))
 }

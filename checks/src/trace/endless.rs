@@ -1,5 +1,6 @@
 //! Executions without end: a stem, and a loop that is gone round for ever.
 
+use super::fields::fields;
 use super::render;
 use super::replay::{self, Single};
 use super::verify::VerifyError;
@@ -33,6 +34,7 @@ pub fn build(
         check: check.map(str::to_owned),
         question: render::question_of(question, property),
         agents: render::agents(system),
+        initial: fields(system, &system.initial()),
         verdict: verdict(property, loop_starts_at, steps.len()),
         steps,
         loop_starts_at: Some(loop_starts_at),

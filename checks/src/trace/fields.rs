@@ -79,7 +79,8 @@ pub fn locks(system: &System, state: &State) -> Vec<trace::Held> {
 }
 
 /// The fields of a state that a reader may know, by name.
-fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
+#[must_use]
+pub fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let shared = &state.shared;
     all.insert("wait_for_sept_zap".into(), shared.flag.to_string());
@@ -103,6 +104,7 @@ fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
             buffered(vcpu.stores, ["OUTSIDE_GUEST_MODE", "IN_GUEST_MODE"]),
         );
         put("kick", vcpu.kick.key().into());
+        put("ipi", vcpu.ipi.key().into());
         put(
             "epoch",
             if system.held_by_vcpu(vcpu).counted {

@@ -1,6 +1,8 @@
 //! States and steps in words.
 
-use super::fields::{changes, locks};
+use super::around::around;
+use super::fields::{changes, fields, locks};
+use super::guards::control;
 use super::replay::{self, Single};
 use crate::engine::Violation;
 use crate::question::Question;
@@ -10,11 +12,8 @@ use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Memory;
 use seamcheck_model::status::StatusWord;
 use seamcheck_model::system::labels::Part;
-use seamcheck_model::system::others::Asked;
-use seamcheck_model::system::state::Control;
-use seamcheck_model::system::{Agent, State, StepText, System};
+use seamcheck_model::system::{Agent, StepText, System};
 use seamcheck_traces::schema as trace;
-use std::cell::RefCell;
 
 /// The trace of a violation; `None` when it can not be executed again.
 #[must_use]
@@ -34,6 +33,7 @@ pub fn build(
         check: check.map(str::to_owned),
         question: question_of(question, property),
         agents: agents(system),
+        initial: fields(system, &system.initial()),
         verdict: verdict(&single, property, &singles),
         steps,
         loop_starts_at: None,
@@ -114,7 +114,7 @@ pub fn render(single: &System, step: &Single) -> trace::Step {
     let first = step.event.trail[0];
     let text = single.text(first);
     let status = status_of(single, step);
-    let (enabled, blocked) = alternatives(single, step);
+    let around = around(single, step);
     trace::Step {
         agent: agent_id(step.event.agent),
         name: name(&text, step.event.target),
@@ -129,9 +129,9 @@ pub fn render(single: &System, step: &Single) -> trace::Step {
         status_name: status.map(StatusWord::pretty),
         changed: changes(single, &step.before, &step.after),
         locks: locks(single, &step.after),
-        guards: guards(single, step),
-        enabled,
-        blocked,
+        guards: around.guards,
+        enabled: around.enabled,
+        blocked: around.blocked,
     }
 }
 
@@ -162,14 +162,6 @@ fn call_edge(step: &Single) -> Option<trace::CallEdge> {
     }
 }
 
-fn control(state: &State, agent: Agent) -> Control {
-    match agent {
-        Agent::Zapper => state.shared.zapper,
-        Agent::Vcpu(index) => state.vcpus[usize::from(index)].control,
-        Agent::Thread(index) => state.shared.threads[usize::from(index)],
-    }
-}
-
 /// The status a step is about: what a call returns, or what a failing step has just set.
 fn status_of(single: &System, step: &Single) -> Option<StatusWord> {
     let (before, after) = (
@@ -185,68 +177,6 @@ fn status_of(single: &System, step: &Single) -> Option<StatusWord> {
     (failed || returns).then(|| {
         single.code.statuses[usize::from(if failed { after.status } else { before.status })]
     })
-}
-
-/// What the step asked about other vCPUs.
-fn guards(single: &System, step: &Single) -> Vec<trace::Guard> {
-    let log = RefCell::new(Vec::new());
-    let mut asked = Vec::new();
-    single.successors_asking(&step.before, &log, |event, _| {
-        if asked.is_empty() && event == step.event {
-            asked = log
-                .borrow()
-                .iter()
-                .rev()
-                .take_while(|entry| **entry != Asked::Agent)
-                .copied()
-                .collect();
-        }
-    });
-    let mut guards: Vec<trace::Guard> = asked
-        .into_iter()
-        .rev()
-        .filter_map(|entry| match entry {
-            Asked::Question(predicate, value) => Some(trace::Guard {
-                text: predicate.text(),
-                value,
-            }),
-            Asked::Agent => None,
-        })
-        .collect();
-    guards.dedup();
-    guards
-}
-
-/// What else could run, and who could not.
-fn alternatives(single: &System, step: &Single) -> (Vec<trace::Alternative>, Vec<trace::Blocked>) {
-    let mut enabled: Vec<trace::Alternative> = Vec::new();
-    let mut movers = vec![step.event.agent];
-    single.successors(&step.before, |event, _| {
-        movers.push(event.agent);
-        let text = single.text(event.trail[0]);
-        let alternative = trace::Alternative {
-            agent: agent_id(event.agent),
-            name: text.name,
-        };
-        if event != step.event && !enabled.contains(&alternative) {
-            enabled.push(alternative);
-        }
-    });
-    let agents = std::iter::once(Agent::Zapper)
-        .chain((0..single.scenario.vcpus as u8).map(Agent::Vcpu))
-        .chain((0..single.threads.len() as u8).map(Agent::Thread));
-    let blocked = agents
-        .filter(|agent| !movers.contains(agent))
-        .map(|agent| {
-            let (name, because) = single.waits_for(&step.before, agent);
-            trace::Blocked {
-                agent: agent_id(agent),
-                name,
-                because: because.into(),
-            }
-        })
-        .collect();
-    (enabled, blocked)
 }
 
 /// The last failed try of the agent whose step decided the verdict, and who held the lock.

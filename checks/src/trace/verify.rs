@@ -1,5 +1,6 @@
 //! A trace from a file is executed again, step by step, before anyone sees it.
 
+use super::fields::fields;
 use super::replay::{Single, single_stepping};
 use super::{endless, render};
 use crate::question::{Question, QuestionError, Source};
@@ -69,24 +70,11 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
     if given.agents != render::agents(&system) {
         return Err(VerifyError::Head("the list of agents"));
     }
-    let single = single_stepping(&system);
-    let mut singles: Vec<Single> = Vec::new();
-    let mut deepest = 0;
-    if !follow(
-        &single,
-        &system.initial(),
-        &given.steps,
-        &mut singles,
-        &mut deepest,
-    ) {
-        let number = deepest.min(given.steps.len().saturating_sub(1));
-        let step = &given.steps[number];
-        return Err(VerifyError::Step {
-            number: number + 1,
-            agent: step.agent.clone(),
-            name: step.name.clone(),
-        });
+    if given.initial != fields(&system, &system.initial()) {
+        return Err(VerifyError::Head("the list of fields at the start"));
     }
+    let single = single_stepping(&system);
+    let singles = follow(&single, &system.initial(), &given.steps)?;
     if let Some(number) = wrongly_fused(&system, &singles) {
         return Err(VerifyError::Fused { number });
     }
@@ -176,40 +164,69 @@ fn wrongly_fused(system: &System, singles: &[Single]) -> Option<usize> {
     None
 }
 
-/// Depth first: a written step does not say which page or TDCALL a guest chose until that shows.
-/// `deepest` is how many steps any choice came to.
+/// The single steps that the written ones stand for.
+///
+/// A written step does not say which page or TDCALL a guest chose until that shows, so that several
+/// states can be reached by the same words. They are followed side by side: a file can be long, and
+/// can be made so that every step leaves a choice.
 fn follow(
     single: &System,
-    state: &State,
-    rest: &[trace::Step],
-    singles: &mut Vec<Single>,
-    deepest: &mut usize,
-) -> bool {
-    let Some((wanted, later)) = rest.split_first() else {
-        return true;
-    };
-    let mut choices = Vec::new();
-    single.successors(state, |event, after| {
-        if render::agent_id(event.agent) == wanted.agent {
-            choices.push(Single {
-                before: *state,
-                event,
-                after,
-                fused: wanted.fused,
+    initial: &State,
+    written: &[trace::Step],
+) -> Result<Vec<Single>, VerifyError> {
+    let mut layers: Vec<Vec<Reached>> = Vec::with_capacity(written.len());
+    let mut here = vec![*initial];
+    for (index, wanted) in written.iter().enumerate() {
+        let layer = taken(single, &here, wanted);
+        if layer.is_empty() {
+            return Err(VerifyError::Step {
+                number: index + 1,
+                agent: wanted.agent.clone(),
+                name: wanted.name.clone(),
             });
         }
-    });
-    for choice in choices {
-        if render::render(single, &choice) != *wanted {
-            continue;
-        }
-        let after = choice.after;
-        singles.push(choice);
-        *deepest = (*deepest).max(singles.len());
-        if follow(single, &after, later, singles, deepest) {
-            return true;
-        }
-        singles.pop();
+        here = layer.iter().map(|reached| reached.by.after).collect();
+        layers.push(layer);
     }
-    false
+    let mut singles = Vec::with_capacity(layers.len());
+    let mut at = 0;
+    for mut layer in layers.into_iter().rev() {
+        let reached = layer.swap_remove(at);
+        at = reached.from;
+        singles.push(reached.by);
+    }
+    singles.reverse();
+    Ok(singles)
+}
+
+/// A state that the written steps so far can lead to.
+struct Reached {
+    by: Single,
+    /// Which of the states one step earlier it is reached from.
+    from: usize,
+}
+
+/// Every state that one written step leads to from these, each once.
+fn taken(single: &System, states: &[State], wanted: &trace::Step) -> Vec<Reached> {
+    let mut layer: Vec<Reached> = Vec::new();
+    for (from, state) in states.iter().enumerate() {
+        let mut choices = Vec::new();
+        single.successors(state, |event, after| {
+            if render::agent_id(event.agent) == wanted.agent {
+                choices.push(Single {
+                    before: *state,
+                    event,
+                    after,
+                    fused: wanted.fused,
+                });
+            }
+        });
+        for by in choices {
+            let is_new = layer.iter().all(|other| other.by.after != by.after);
+            if is_new && render::render(single, &by) == *wanted {
+                layer.push(Reached { by, from });
+            }
+        }
+    }
+    layer
 }

@@ -56,6 +56,22 @@ pub(crate) fn ended_in(directory: &Path, args: &[&str]) -> Ended {
     }
 }
 
+/// Runs `trace` to its end, in a directory.
+pub(crate) fn trace(directory: &Path, args: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trace"));
+    command.envs(PLAIN).args(args).current_dir(directory);
+    command
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("FORCE_COLOR");
+    let output = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
+    Ended {
+        status: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
 /// A text without line breaks and frames, to look for sentences in.
 pub(crate) fn words(text: &str) -> String {
     let plain = text.replace(['│', '×'], " ");
@@ -115,4 +131,23 @@ pub(crate) fn recorded(directory: &str, run: &str) -> (PathBuf, String) {
 pub(crate) fn replayed(directory: &Path, text: &str) -> Ended {
     std::fs::write(directory.join("given.json"), text).expect("it can be written");
     ended_in(directory, &["replay", "given.json"])
+}
+
+/// The first of these programs that there is.
+pub(crate) fn program(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let places = names.iter().flat_map(|name| {
+        directories
+            .iter()
+            .map(move |directory| directory.join(name))
+    });
+    places.into_iter().find(|place| place.is_file())
+}
+
+/// Says that a test is skipped for want of a program. In CI, which installs it, that is a failure.
+pub(crate) fn skipped(program: &str) {
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!ci, "{program} is missing");
+    eprintln!("SKIPPED: {program} is not installed, so nothing was tested here");
 }

@@ -2,7 +2,8 @@
 
 use super::cast::Cast;
 use super::text::Line;
-use crate::schema::{CallEdge, Step, Trace};
+use crate::outline::in_short;
+use crate::schema::{Step, Trace};
 
 /// After so many steps of others, a reader no longer sees which function a column is in.
 const FORGOTTEN_AFTER: usize = 8;
@@ -22,9 +23,9 @@ const BACK: &str = "-- and back to the line above --";
 const REST: &str = "-- nobody has to do anything more --";
 
 /// Where a column was left when another took over.
-#[derive(Clone, Copy)]
-struct Left<'a> {
-    function: &'a str,
+#[derive(Clone)]
+struct Left {
+    function: String,
     at: usize,
 }
 
@@ -50,56 +51,30 @@ pub(super) fn rows(trace: &Trace, cast: &Cast) -> Vec<Row> {
 fn of_steps(steps: &[Step], agents: usize, cast: &Cast) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut left: Vec<Option<Left>> = vec![None; agents];
-    let short = in_short(steps);
-    let drawn = short
-        .iter()
-        .filter_map(|step| Some((cast.column(&step.agent)?, step)));
+    let short = in_short(steps, 0);
+    let drawn = short.iter().filter_map(|row| {
+        let mut step = steps[row.first - 1].clone();
+        if row.is_whole_call() {
+            step.name.push_str(" -> TDX_SUCCESS");
+        }
+        Some((cast.column(&step.agent)?, step))
+    });
     for (now, (column, step)) in drawn.enumerate() {
         let function = step.anchor.function.as_str();
         let known = left[column]
+            .as_ref()
             .is_some_and(|left| left.function == function && now - left.at <= FORGOTTEN_AFTER);
-        left[column] = Some(Left { function, at: now });
+        left[column] = Some(Left {
+            function: function.to_owned(),
+            at: now,
+        });
         rows.extend(
-            lines(step, known)
+            lines(&step, known)
                 .into_iter()
                 .map(|line| Row::In(column, line)),
         );
     }
     rows
-}
-
-/// The steps a reader needs: details left out, and a SEAMCALL that ran through undisturbed and
-/// succeeded as one step.
-fn in_short(steps: &[Step]) -> Vec<Step> {
-    let mut short = Vec::new();
-    let mut index = 0;
-    while let Some(step) = steps.get(index) {
-        if let Some(end) = undisturbed(&steps[index..]) {
-            let mut whole = step.clone();
-            whole.name.push_str(" -> TDX_SUCCESS");
-            short.push(whole);
-            index += end;
-        } else if !step.detail {
-            short.push(step.clone());
-        }
-        index += 1;
-    }
-    short
-}
-
-/// For a SEAMCALL that begins here, the distance to its successful return, when all steps between
-/// are its own thread's.
-fn undisturbed(steps: &[Step]) -> Option<usize> {
-    let first = steps.first()?;
-    if first.seamcall != Some(CallEdge::Called) {
-        return None;
-    }
-    let end = steps
-        .iter()
-        .position(|step| step.seamcall == Some(CallEdge::Returned) || step.agent != first.agent)?;
-    let last = &steps[end];
-    let succeeded = last.status_name.as_deref() == Some("TDX_SUCCESS");
-    (last.agent == first.agent && succeeded).then_some(end)
 }
 
 /// The lines of one step; `known` when the function it is in needs no saying.

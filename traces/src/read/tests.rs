@@ -52,7 +52,7 @@ fn json_that_is_no_object_is_not_a_trace() {
 #[test]
 fn an_unknown_field_is_named_with_its_place() {
     let json = fixtures::second_block_is_busy().to_json();
-    insta::assert_snapshot!(error(&json.replacen("\"tool\"", "\"tools\"", 1)), @"line 3, column 9: not a trace: unknown field `tools`, expected one of `format`, `tool`, `check`, `question`, `agents`, `steps`, `loop_starts_at`, `verdict`");
+    insta::assert_snapshot!(error(&json.replacen("\"tool\"", "\"tools\"", 1)), @"line 3, column 9: not a trace: unknown field `tools`, expected one of `format`, `tool`, `check`, `question`, `agents`, `initial`, `steps`, `loop_starts_at`, `verdict`");
 }
 
 #[test]
@@ -95,4 +95,19 @@ fn an_agent_listed_twice_is_inconsistent() {
 #[test]
 fn a_text_beyond_the_limit_is_not_parsed() {
     insta::assert_snapshot!(error(&" ".repeat(MAX_BYTES + 1)), @"the trace is 16777217 bytes long; at most 16777216 are read");
+}
+
+#[test]
+fn a_trace_on_few_lines_is_the_same_trace() {
+    for trace in fixtures::all() {
+        let lines = trace.to_json_lines();
+        assert_eq!(lines.lines().count(), trace.steps.len() + 2);
+        assert_eq!(Trace::from_json(&lines), Ok(trace));
+    }
+}
+
+#[test]
+fn a_change_of_a_field_that_has_another_value_is_inconsistent() {
+    insta::assert_snapshot!(spoilt(|trace| trace.steps[0].changed[0].from = "x".into()));
+    insta::assert_snapshot!(spoilt(|trace| trace.initial.clear()));
 }
