@@ -47,6 +47,7 @@ ci:
 book:
     cargo run --bin check -- assumptions --markdown > docs/assumptions.md
     cargo run --bin check -- list --necessity > docs/necessity.md
+    cargo run --bin check -- list --agreement > docs/agreement.md
 
 # What takes minutes: the nightly profile, and the tests left out by day.
 nightly:

@@ -4,12 +4,13 @@
 //! A row is a question with a property, a column a form of the claim. To add a form, add a
 //! [`Column`]: the compiler asks for the rest.
 
+use crate::engine::Cut;
 use crate::forms::code::WATCHED;
 use crate::forms::{self, TraceStep};
 use crate::packed::Packed;
 use crate::runner::Outcome;
 use crate::suite::{Form, Run};
-use crate::verdict::Verdict;
+use crate::verdict::{Expected, Verdict};
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::{Memory, Scenario};
 
@@ -157,29 +158,72 @@ impl Row {
     }
 }
 
+/// A run with what was said of its properties.
+#[derive(Clone, Debug)]
+struct Answers<'a> {
+    run: &'a Run,
+    verdicts: Vec<(Property, Verdict)>,
+}
+
 /// The matrix of a suite's outcomes: a row for each packed run and each of its properties.
 #[must_use]
 pub fn matrix(outcomes: &[Outcome]) -> Vec<Row> {
-    let packed = outcomes.iter().filter(|outcome| outcome.packed.is_some());
+    let answers = outcomes.iter().map(|outcome| {
+        let verdicts = outcome.verdicts.iter();
+        Answers {
+            run: &outcome.run,
+            verdicts: verdicts.map(|(asked, _, found)| (*asked, *found)).collect(),
+        }
+    });
+    rows(&answers.collect::<Vec<_>>())
+}
+
+/// The same of what a suite expects, nothing searched: a run that is not as expected fails anyway.
+#[must_use]
+pub fn expected(runs: &[Run]) -> Vec<Row> {
+    let verdict = |expected: Expected| match expected {
+        Expected::Holds => Verdict::Holds,
+        Expected::Violated(length) => Verdict::Violated(length),
+        Expected::Vacuous => Verdict::Vacuous,
+        Expected::Unknown => Verdict::Unknown(Cut::States),
+    };
+    let answers = runs.iter().map(|run| Answers {
+        run,
+        verdicts: run
+            .expect
+            .iter()
+            .map(|(asked, expected)| (*asked, verdict(*expected)))
+            .collect(),
+    });
+    rows(&answers.collect::<Vec<_>>())
+}
+
+fn rows(answers: &[Answers<'_>]) -> Vec<Row> {
+    let packed = answers
+        .iter()
+        .filter(|answer| answer.run.form == Form::Packed);
     let mut rows = Vec::new();
-    for outcome in packed {
-        for (property, ..) in &outcome.verdicts {
+    for answer in packed {
+        for (property, _) in &answer.verdicts {
             rows.push(Row {
-                mutant: outcome.run.check.clone(),
-                memory: outcome.run.scenario.memory,
+                mutant: answer.run.check.clone(),
+                memory: answer.run.scenario.memory,
                 property: *property,
-                cells: Column::ALL.map(|column| cell(outcomes, &outcome.run, column, *property)),
+                cells: Column::ALL.map(|column| cell(answers, answer.run, column, *property)),
             });
         }
     }
     rows
 }
 
-fn cell(outcomes: &[Outcome], run: &Run, column: Column, property: Property) -> Cell {
-    let asked = |twin: &'_ Outcome| {
+fn cell(answers: &[Answers<'_>], run: &Run, column: Column, property: Property) -> Cell {
+    let twins = answers
+        .iter()
+        .filter(|answer| answer.run.form == column.form() && column.answers(answer.run, run));
+    let asked = |twin: &Answers<'_>| {
         let mut verdicts = twin.verdicts.iter();
-        let found = verdicts.find(|(asked, ..)| *asked == property);
-        found.map(|(.., verdict)| *verdict)
+        let found = verdicts.find(|(asked, _)| *asked == property);
+        found.map(|(_, verdict)| *verdict)
     };
     // One window of the code that breaks it is enough.
     let rank = |verdict: &Verdict| match verdict {
@@ -188,8 +232,7 @@ fn cell(outcomes: &[Outcome], run: &Run, column: Column, property: Property) -> 
         Verdict::Vacuous => 2,
         Verdict::Unknown(_) => 3,
     };
-    let found = twins(outcomes, run, column).filter_map(asked);
-    match found.min_by_key(rank) {
+    match twins.filter_map(asked).min_by_key(rank) {
         Some(verdict) => Cell::Verdict(verdict),
         None => column
             .cannot_see(run, property)
@@ -274,7 +317,6 @@ fn listed(steps: &[TraceStep]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Cut;
 
     fn row(packed: Cell, actors: Cell) -> Row {
         Row {

@@ -143,6 +143,9 @@ pub(crate) struct ListArgs {
     /// List the protocol's decisions and their values instead.
     #[arg(long, conflicts_with_all = ["json", "pairs"])]
     pub(crate) decisions: bool,
+    /// Print what each form of the claim is expected to say of each check: docs/agreement.md.
+    #[arg(long, conflicts_with_all = ["json", "pairs", "decisions", "necessity"])]
+    pub(crate) agreement: bool,
     /// Print, for each decision and each of its values, what the suite expects: docs/necessity.md.
     #[arg(long, conflicts_with_all = ["json", "pairs", "decisions"])]
     pub(crate) necessity: bool,
@@ -182,10 +185,13 @@ pub(crate) struct DecodeArgs {
     pub(crate) words: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+/// The lock table that is meant when none is named.
+pub(crate) const MODULE: &str = "1.5.05";
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct QuestionArgs {
     /// Lock table: a version, or a .toml file.
-    #[arg(long, value_name = "VERSION|FILE", default_value = "1.5.05")]
+    #[arg(long, value_name = "VERSION|FILE", default_value = MODULE)]
     pub(crate) module: String,
     /// Kernel profile: a version, or a .toml file.
     #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]

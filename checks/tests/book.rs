@@ -3,6 +3,7 @@
 mod common;
 
 use common::ended;
+use seamcheck::agree;
 use seamcheck::report::necessity;
 use seamcheck::suite;
 use std::path::Path;
@@ -15,6 +16,27 @@ fn the_chapter_on_necessity_is_what_the_suite_says() {
         printed.out == chapter,
         "docs/necessity.md differs from `check list --necessity`; `just book` writes it again"
     );
+}
+
+#[test]
+fn the_chapter_on_agreement_is_what_the_suite_says() {
+    let printed = ended(&["list", "--agreement"]);
+    let chapter = include_str!("../../docs/agreement.md");
+    assert!(
+        printed.out == chapter,
+        "docs/agreement.md differs from `check list --agreement`; `just book` writes it again"
+    );
+}
+
+#[test]
+fn no_two_forms_are_expected_to_disagree() {
+    let runs = suite::built_in().expect("well-formed");
+    let rows = agree::expected(&runs);
+    let compared = rows.iter().filter(|row| row.verdicts() > 1).count();
+    assert!(compared > 250, "{compared}");
+    for row in rows {
+        assert!(row.agrees(), "{row:?}");
+    }
 }
 
 #[test]

@@ -25,6 +25,22 @@ fn a_question_that_holds_ends_with_0() {
 }
 
 #[test]
+fn a_change_is_told_beside_the_verdict_without_it() {
+    answered(
+        &["what-if", "--set", "kick=none"],
+        10,
+        "without these changes: holds",
+    );
+    answered(
+        &["what-if", "--with", "any-tdr-exclusive"],
+        10,
+        "without these changes: holds",
+    );
+    let plain = ended(&["what-if", "--set", "attr=false"]);
+    assert!(!plain.out.contains("without"), "{}", plain.out);
+}
+
+#[test]
 fn a_question_that_is_violated_ends_with_10_and_shows_the_race() {
     answered(
         &["what-if", "--set", "vcpu_barrier=absent"],

@@ -47,12 +47,12 @@ fn agreements_have_the_documented_fields() {
     let all = format.all();
     assert!(cells.is_subset(&all), "{cells:?}");
     met.extend(cells);
-    // No two verdicts differ, and everything that was asked for was run.
+    // No two verdicts differ.
     let unmet = all.difference(&met);
     let unmet: Vec<&String> = unmet
         .filter(|field| !field.starts_with("disagreement."))
         .collect();
-    assert_eq!(unmet, ["cell.not_run"]);
+    assert_eq!(unmet, [&String::new(); 0]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use common::{run, runs};
 use seamcheck::engine::{Limits, Watch};
 use seamcheck::exit::Exit;
 use seamcheck::runner::{Difference, Outcome, run_one};
-use seamcheck::suite::{Run, parse, select};
+use seamcheck::suite::{Form, Run, parse, select};
 use seamcheck::verdict::{Expected, Verdict};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
@@ -82,7 +82,8 @@ fn only_these_runs_may_come_to_no_verdict() {
         "finalize-beside-hole-tracked/tso no-second-busy vacuous",
     ];
     let mut found = Vec::new();
-    for run in runs() {
+    // Nothing that shuttle does not find is said to hold.
+    for run in runs().into_iter().filter(|run| run.form != Form::Shuttle) {
         for (property, expected) in run.expect {
             if matches!(expected, Expected::Vacuous | Expected::Unknown) {
                 found.push(format!("{} {} {expected}", run.name, property.key()));

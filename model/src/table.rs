@@ -246,6 +246,7 @@ fn parse_leaf(row: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<Leaf, D
                 .with_help(format!("add {{ release = \"{}\" }}", resource.key())));
         }
     }
+    check_effects(row, &flow)?;
     Ok(Leaf {
         name: row.string("name")?.to_owned(),
         version: row.number("version")?,
@@ -253,6 +254,48 @@ fn parse_leaf(row: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<Leaf, D
         source: row.string("source")?.to_owned(),
         evidence: row.choice("evidence")?,
     })
+}
+
+/// Effects are what one leaf does: elsewhere they would mean nothing. A guest that runs counts in a
+/// REFCOUNT from before until after, which no lock says.
+fn check_effects(row: Reader<'_>, flow: &[FlowStep]) -> Result<(), DataError> {
+    let name = row.string("name")?;
+    let effects: Vec<Effect> = flow
+        .iter()
+        .filter_map(|step| match step.action {
+            FlowAction::Effect { effect, .. } => Some(effect),
+            _ => None,
+        })
+        .collect();
+    for effect in &effects {
+        let (fits, whose) = match effect {
+            Effect::SampleEpoch | Effect::WouldFault | Effect::RunGuest | Effect::LeaveEpoch => {
+                (name == "TDH.VP.ENTER", "TDH.VP.ENTER")
+            }
+            Effect::AcceptCheck | Effect::AcceptStore | Effect::AttrCheck => {
+                (name.starts_with("TDG."), "a TDCALL")
+            }
+            _ => (name.starts_with("TDH."), "a SEAMCALL"),
+        };
+        if !fits {
+            let text = format!("`{}` is what {whose} does, not {name}", effect.key());
+            return Err(row.error_at("flow", text).with_help("leave it out"));
+        }
+    }
+    let place = |wanted| effects.iter().position(|effect| *effect == wanted);
+    let Some(runs) = place(Effect::RunGuest) else {
+        return Ok(());
+    };
+    let counts = place(Effect::SampleEpoch).is_some_and(|at| at < runs)
+        && place(Effect::LeaveEpoch).is_some_and(|at| at > runs);
+    if counts {
+        return Ok(());
+    }
+    Err(row
+        .error_at("flow", "the guest runs without being counted in a REFCOUNT")
+        .with_help(
+            "put { effect = \"sample-epoch\" } before it and { effect = \"leave-epoch\" } after it",
+        ))
 }
 
 fn parse_step(step: Reader<'_>, kinds: &[(Resource, LockKind)]) -> Result<FlowStep, DataError> {

@@ -89,6 +89,45 @@ fn a_lock_that_is_never_released_is_refused_with_the_release_to_add() {
     assert_eq!(error.help.as_deref(), Some("add { release = \"TDR\" }"));
 }
 
+/// A row with this flow and no lock.
+fn refusal(name: &str, flow: &str) -> (String, Option<String>) {
+    let text = format!(
+        "name = \"mine\"\ntitle = \"one\"\n[sept_entry_store]\nsource = \"\"\nevidence = \"read\"\n[locks]\n\
+         [[leaf]]\nname = \"{name}\"\nsource = \"\"\nevidence = \"read\"\nflow = [{flow}]\n"
+    );
+    let error = LockTable::parse("mine.toml", &text).unwrap_err();
+    (error.to_string(), error.help)
+}
+
+#[test]
+fn an_effect_that_only_another_leaf_has_is_refused() {
+    for (name, effect, whose) in [
+        ("TDH.MEM.RANGE.BLOCK", "run-guest", "TDH.VP.ENTER"),
+        ("TDH.VP.ENTER", "accept-store", "a TDCALL"),
+        ("TDG.MEM.PAGE.ACCEPT", "advance-epoch", "a SEAMCALL"),
+    ] {
+        let (message, help) = refusal(name, &format!("{{ effect = \"{effect}\" }}"));
+        let said = format!("mine.toml:11:8: `{effect}` is what {whose} does, not {name}");
+        assert_eq!(message, said);
+        assert_eq!(help.as_deref(), Some("leave it out"));
+    }
+}
+
+#[test]
+fn a_guest_that_runs_without_being_counted_is_refused() {
+    let [sample, run, leave] = ["sample-epoch", "run-guest", "leave-epoch"]
+        .map(|effect| format!("{{ effect = \"{effect}\" }}"));
+    for flow in [
+        &run,
+        &format!("{sample}, {run}"),
+        &format!("{run}, {sample}, {leave}"),
+    ] {
+        let (message, _) = refusal("TDH.VP.ENTER", flow);
+        let said = "mine.toml:11:8: the guest runs without being counted in a REFCOUNT";
+        assert_eq!(message, said, "{flow}");
+    }
+}
+
 #[test]
 fn a_row_given_twice_is_refused() {
     let help = Some("merge the two rows, or give them different leaf versions");

@@ -1,9 +1,9 @@
 //! `check what-if`.
 
 use super::{Failure, explain, limits, output};
-use crate::cli::{ExploreArgs, QuestionArgs, WhatIfArgs};
+use crate::cli::{ExploreArgs, MODULE, QuestionArgs, WhatIfArgs};
 use crate::engine::exact::Until;
-use crate::engine::{Violation, Watch};
+use crate::engine::{Limits, Violation, Watch};
 use crate::exit::Exit;
 use crate::packed::Packed;
 use crate::question::{DROP, HOLD, Question, QuestionError, Source};
@@ -27,14 +27,12 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
     let run = as_run(&question, property);
     // A violation ends the search; only a complete one can say "holds".
     let until = Until::Violates(property);
-    let plain = without_locks(&question)?;
-    let packed = Packed::search(question, &[property], until, limits(args.limits), watch)?;
-    let mut changed = String::new();
-    if let Some(plain) = plain {
-        let plain = Packed::search(plain, &[property], until, limits(args.limits), watch)?;
-        let verdict = plain.verdict(property);
-        changed = format!("with the kernel's own locks: {verdict}\n");
-    }
+    let limits = limits(args.limits);
+    let packed = Packed::search(question, &[property], until, limits, watch)?;
+    let unchanged = unchanged(args, property, limits, watch);
+    let changed = unchanged.map_or_else(String::new, |(what, verdict)| {
+        format!("{what}: {verdict}\n")
+    });
     let verdict = packed.verdict(property);
     let trace = packed.trace(property, None).transpose();
     let trace = trace.map_err(Failure::Internal)?;
@@ -73,20 +71,52 @@ pub(super) fn traced(
     Ok(trace)
 }
 
-/// The same question with no KVM lock added or taken away; `None` when none is.
-fn without_locks(question: &Question) -> Result<Option<Question>, QuestionError> {
-    let is_lock = |(_, value): &&(String, String)| value.is_empty();
-    if !question.set.iter().any(|change| is_lock(&change)) {
-        return Ok(None);
-    }
-    let decisions = question.set.iter().filter(|change| !is_lock(change));
-    Question::new(
-        question.module.clone(),
-        question.kernel.clone(),
-        decisions.cloned().collect(),
-        question.scenario.clone(),
-    )
-    .map(Some)
+/// The verdict with the kernel's own locks where one was added or dropped, else with no decision,
+/// code path or lock table changed; `None` when nothing is, and when the question makes no sense
+/// without it.
+fn unchanged(
+    args: &WhatIfArgs,
+    property: Property,
+    limits: Limits,
+    watch: &Watch,
+) -> Option<(&'static str, Verdict)> {
+    let is_decision = |change: &&String| {
+        let name = change.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| Decisions::NAMES.contains(&name))
+    };
+    let given = &args.question;
+    let settings = given.set.iter().filter(|change| !is_decision(change));
+    let (what, plain) = if !given.hold.is_empty() || !given.drop.is_empty() {
+        let own = QuestionArgs {
+            hold: Vec::new(),
+            drop: Vec::new(),
+            ..given.clone()
+        };
+        ("with the kernel's own locks", own)
+    } else {
+        let plain = QuestionArgs {
+            module: MODULE.to_owned(),
+            set: settings.cloned().collect(),
+            with: Vec::new(),
+            ..given.clone()
+        };
+        let is_same = plain.set.len() == given.set.len()
+            && plain.module == given.module
+            && given.with.is_empty();
+        if is_same {
+            return None;
+        }
+        ("without these changes", plain)
+    };
+    // A second opinion, not worth a long wait.
+    let limits = Limits {
+        states: limits.states.min(1_000_000),
+        ..limits
+    };
+    let question = question(&plain, args.vcpus, property).ok()?;
+    let until = Until::Violates(property);
+    let packed = Packed::search(question, &[property], until, limits, watch).ok()?;
+    Some((what, packed.verdict(property)))
 }
 
 const fn exit_of(verdict: Verdict) -> Exit {

@@ -1,10 +1,11 @@
 //! `check list`.
 
 use super::{Failure, output, pairs, suite};
+use crate::agree;
 use crate::cli::ListArgs;
 use crate::engine::Watch;
 use crate::exit::Exit;
-use crate::report::{json, necessity};
+use crate::report::{agreement, json, necessity};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::Decisions;
 use std::fmt::Write;
@@ -14,6 +15,8 @@ pub(super) fn list(args: &ListArgs, watch: &Watch) -> Result<Exit, Failure> {
         output::print(&decisions())?;
     } else if args.pairs {
         output::print(&pairs::table(&suite()?, watch)?)?;
+    } else if args.agreement {
+        output::print(&agreement::markdown(&agree::expected(&suite()?)))?;
     } else if args.necessity {
         output::print(&necessity::markdown(&suite()?))?;
     } else if args.json {

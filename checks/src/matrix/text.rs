@@ -251,7 +251,8 @@ fn kept_apart(out: &mut String, known: &[Known<'_>]) {
         let _ = writeln!(out, "\nKept apart:");
     }
     for (reason, pairs) in reasons {
-        let _ = writeln!(out, "\n  {reason}");
+        out.push('\n');
+        wrapped_at(out, 2, 2, WIDTH, &reason);
         wrapped_at(out, 4, 4, WIDTH, &pairs.join(", "));
     }
 }

@@ -3,6 +3,7 @@
 use crate::agree::{Cell, Column, Disagreement, Row};
 use crate::exit::Exit;
 use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Memory;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -102,6 +103,55 @@ fn line(row: &Row) -> Line<'_> {
 fn by_column<'a, T, U>(values: &'a [T], text: impl Fn(&'a T) -> U) -> BTreeMap<&'static str, U> {
     let columns = Column::ALL.into_iter().map(Column::name);
     columns.zip(values.iter().map(text)).collect()
+}
+
+/// A chapter of the book: the claim in every form.
+#[must_use]
+pub fn markdown(rows: &[Row]) -> String {
+    let mut out = String::from(
+        "# The same verdicts from independent forms\n\n\
+         The claim, `no-second-busy`, for every check of the packed model that a second form answers too.\n\
+         The actors are another model, loom and shuttle run code. Lengths are each form's own: what is\n\
+         one step differs, and loom and shuttle count executions and schedules. *unknown*: a sample was\n\
+         made and none of it violates. A dash: it can not see that, because it is sequentially consistent.\n\
+         Blank: not run. `check list --agreement` prints this chapter from what the suite expects, and a\n\
+         test keeps it the same; `check run` holds each cell against a search, and `check agree` prints\n\
+         the whole matrix.\n\n",
+    );
+    let heads = Memory::ALL
+        .iter()
+        .flat_map(|memory| Column::ALL.map(|column| format!("{} {}", memory.key(), column.name())));
+    let heads: Vec<String> = heads.collect();
+    let _ = writeln!(out, "| check | {} |", heads.join(" | "));
+    let _ = writeln!(out, "| --- |{}", " --- |".repeat(heads.len()));
+    let claim = |row: &&Row| row.property == Property::NoSecondBusy;
+    let mut checks: Vec<&str> = Vec::new();
+    for row in rows.iter().filter(claim).filter(|row| row.verdicts() > 1) {
+        if !checks.contains(&row.mutant.as_str()) {
+            checks.push(&row.mutant);
+        }
+    }
+    for check in checks {
+        let cells = Memory::ALL.iter().flat_map(|memory| {
+            let mut of = rows.iter().filter(claim);
+            let row = of.find(|row| row.mutant == check && row.memory == *memory);
+            Column::ALL
+                .iter()
+                .enumerate()
+                .map(move |(at, _)| row.map_or_else(String::new, |row| in_table(&row.cells[at])))
+        });
+        let cells: Vec<String> = cells.collect();
+        let _ = writeln!(out, "| {check} | {} |", cells.join(" | "));
+    }
+    out
+}
+
+fn in_table(cell: &Cell) -> String {
+    match cell {
+        Cell::Verdict(verdict) => verdict.to_string(),
+        Cell::CannotSee(_) => "–".into(),
+        Cell::NotRun => String::new(),
+    }
 }
 
 /// The matrix for people: sequential consistency and x86-TSO side by side, questions that come out

@@ -274,7 +274,7 @@ mod tests {
             of("TDH.MEM.TRACK", EPT_WALK_FAILED.with(Operand::Rcx)),
             Some(vec![])
         );
-        assert_eq!(of("TDH.MNG.KEY.CONFIG", OPERAND_BUSY), None);
+        assert_eq!(of("TDH.EXPORT.MEM", OPERAND_BUSY), None);
     }
 
     #[test]

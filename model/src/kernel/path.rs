@@ -160,6 +160,21 @@ pub(super) fn parse(row: Reader<'_>) -> Result<CodePath, DataError> {
             .error_at("after_finalize", "KVM would never let this path pass")
             .with_help("give one of before_finalize and after_finalize"));
     }
+    let mut deeds = groups.iter().flat_map(|group: &Group| &group.deeds);
+    let of_vcpus = deeds.find_map(|deed| match deed {
+        Deed::Seamcall(leaf) if leaf.starts_with("TDG.") || leaf.starts_with("TDH.VP.ENTER") => {
+            Some(leaf)
+        }
+        _ => None,
+    });
+    if let Some(leaf) = of_vcpus {
+        return Err(row
+            .error_at(
+                "does",
+                format!("{leaf} is a vCPU's own, not a host thread's"),
+            )
+            .with_help("ask for vCPUs instead: --vcpus N"));
+    }
     Ok(CodePath {
         name: row.string("name")?.to_owned(),
         function: row.string("function")?.to_owned(),
