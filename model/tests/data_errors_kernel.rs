@@ -4,6 +4,8 @@ mod common;
 
 use common::mistake::refused_kernel as refused;
 use common::profile;
+use seamcheck_model::kernel::{Decisions, KernelProfile};
+use seamcheck_model::resource::Evidence;
 
 const DECISIONS: &str = "it is one of flag_raise, flag_clear, kick, kick_mode_read, vcpu_flag_test, \
                          vcpu_barrier, mode_outside, irq_disable, busy_predicate, on_busy, \
@@ -19,7 +21,8 @@ fn a_text_that_is_not_toml_is_refused_where_it_stops_being_toml() {
 
 #[test]
 fn an_unknown_key_is_met_with_the_closest_one_or_with_all() {
-    let all = "it is one of name, title, paths_as, paths_evidence, decisions, zap, trigger, path";
+    let all = "it is one of name, title, paths_as, paths_evidence, decisions_as, decisions_evidence, \
+               decisions, zap, trigger, path";
     refused("title", "‸xyz", "unknown key `xyz`", Some(all));
     refused(
         "[[path]]",
@@ -62,19 +65,21 @@ fn an_unknown_value_of_a_decision_is_met_with_its_values() {
 #[test]
 fn every_decision_must_be_given() {
     let text = common::text(seamcheck_model::builtin::KERNELS, "6.16").unwrap();
-    for name in seamcheck_model::kernel::Decisions::NAMES {
+    for name in Decisions::NAMES {
         let line = text
             .lines()
             .find(|line| line.starts_with(&format!("{name} = ")));
         let line = line.unwrap();
         // What is missing has no place of its own: the table's header stands for it.
         let lacks = text.replacen(&format!("{line}\n"), "", 1);
-        let error = seamcheck_model::kernel::KernelProfile::parse("mine.toml", &lacks).unwrap_err();
+        let error = KernelProfile::parse("mine.toml", &lacks).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("mine.toml:6:1: missing key `{name}`")
         );
         assert_eq!(&lacks[error.span], "[decisions]");
+        let help = error.help.unwrap();
+        assert!(help.ends_with("take over the rest: decisions_as = \"6.19\""));
     }
 }
 
@@ -158,7 +163,8 @@ fn an_unknown_kvm_lock_mode_or_policy_is_met_with_the_closest_one_or_with_all() 
 #[test]
 fn a_missing_key_is_missed_at_the_table_that_lacks_it() {
     refused("title = ", "# ", "missing key `title`", None);
-    refused("[zap]", "[[path]]", "missing key `zap`", None);
+    let zap = Some("give it, or take that of another kernel: paths_as = \"6.19\"");
+    refused("[zap]", "[[path]]", "missing key `zap`", zap);
     let lock = "{ lock = \"mmu_lock\", mode";
     refused(lock, "‸{ mode", "missing key `lock`", None);
     let path = "[[path]]\nname = \"host-debug-read\"\nhypothetical = true\nfunction = \"tdh_mem_sept_rd\"\n";
@@ -232,11 +238,43 @@ fn paths_of_a_kernel_that_there_is_not_are_refused() {
     let help = format!("it is one of {}", known.join(", "));
     let put = "paths_as = ‸\"6.17\"\n[decisions]";
     refused("[decisions]", put, message, Some(&help));
-    let own = "a profile can not have its own paths";
-    refused(
-        "[decisions]",
-        "paths_as = ‸\"6.16\"\n[decisions]",
-        own,
-        None,
+    let own = "a profile can not take over its own rows";
+    for key in ["paths_as", "decisions_as"] {
+        let put = format!("{key} = ‸\"6.16\"\n[decisions]");
+        refused("[decisions]", &put, own, None);
+    }
+}
+
+const VARIANT: &str = "name = \"mine\"\ntitle = \"6.19, and vCPUs that are not kicked\"\n\
+    paths_as = \"6.19\"\ndecisions_as = \"6.19\"\n";
+
+#[test]
+fn a_profile_takes_over_what_it_does_not_give() {
+    let parse = |rest: &str| KernelProfile::parse("mine.toml", &format!("{VARIANT}{rest}"));
+    let (same, theirs) = (parse("").unwrap(), profile("6.19").unwrap());
+    assert_eq!(same.decisions, theirs.decisions);
+    assert_eq!(same.zap.locks, theirs.zap.locks);
+    assert_eq!(same.paths.len(), theirs.paths.len());
+    let one = parse(
+        "decisions_evidence = \"read\"\n\
+         [decisions]\nkick = { value = \"none\", source = \"mine\", evidence = \"stated\" }\n",
     );
+    let one = one.unwrap();
+    for name in Decisions::NAMES {
+        let (wanted, evidence) = match *name {
+            "kick" => (Some("none"), Evidence::Stated),
+            _ => (theirs.decisions.get(name), Evidence::Read),
+        };
+        let place = Decisions::NAMES.iter().position(|other| other == name);
+        assert_eq!(one.decisions.get(name), wanted, "{name}");
+        assert_eq!(one.evidence[place.unwrap()], evidence, "{name}");
+    }
+}
+
+#[test]
+fn what_is_taken_over_is_assumed_unless_the_profile_says_otherwise() {
+    let taken = KernelProfile::parse("mine.toml", VARIANT).unwrap();
+    let mut evidence = taken.evidence.iter().chain([&taken.zap.evidence]);
+    assert_eq!(taken.evidence.len(), Decisions::NAMES.len());
+    assert!(evidence.all(|evidence| *evidence == Evidence::Assumed));
 }

@@ -78,6 +78,16 @@ fn a_store_that_unlocks_what_is_not_held_is_refused_and_told_what_is() {
 }
 
 #[test]
+fn locks_that_are_never_released_are_named_with_all_their_releases_most_recent_first() {
+    let put = "[[leaf]]\nname = \"TDH.MEM.RD\"\nsource = \"\"\nevidence = \"read\"\nflow = ‸[\
+        { acquire = \"TDR\", mode = \"shared\", busy = \"RDX\" }, \
+        { acquire = \"SEPT_TREE\", mode = \"shared\", busy = \"SEPT_TREE\" }]\n[[leaf]]";
+    let message = "SEPT_TREE is still held at the end";
+    let help = r#"add { release = "SEPT_TREE" }, { release = "TDR" }"#;
+    refused("[[leaf]]", put, message, Some(help));
+}
+
+#[test]
 fn a_lock_that_is_never_released_is_refused_with_the_release_to_add() {
     let text = "name = \"mine\"\ntitle = \"one\"\n[sept_entry_store]\nsource = \"\"\nevidence = \"read\"\n[locks]\n\
         TDR = { kind = \"sharex\", source = \"\", evidence = \"read\" }\n\

@@ -3,6 +3,9 @@
 mod common;
 
 use common::mistake::{in_module, refused};
+use common::table;
+use seamcheck_model::builtin;
+use seamcheck_model::resource::{Evidence, LockKind, Resource};
 use seamcheck_model::table::LockTable;
 
 const TDR: &str = "{ acquire = \"TDR\", mode = \"shared\", busy = \"RDX\" }";
@@ -63,7 +66,57 @@ fn a_missing_key_of_the_file_is_missed_at_its_beginning() {
         let text = format!("name = \"mine\"\ntitle = \"one\"\n{rest}");
         let error = LockTable::parse("mine.toml", &text).unwrap_err();
         assert_eq!(error.to_string(), format!("mine.toml:1:1: {message}"));
+        let help = "give it, or take over that of another table: leaves_as = \"2.0.12\"";
+        assert_eq!(error.help.as_deref(), Some(help));
     }
+}
+
+#[test]
+fn rows_of_a_table_that_there_is_not_or_of_the_table_itself_are_refused() {
+    let known: Vec<&str> = builtin::MODULES.iter().map(|(name, _)| *name).collect();
+    let help = format!("it is one of {}", known.join(", "));
+    let (put, own) = (
+        "leaves_as = ‸\"1.5.06\"\ntitle = ",
+        "leaves_as = ‸\"1.5.05\"\ntitle = ",
+    );
+    refused("title = ", put, "unknown module `1.5.06`", Some(&help));
+    let message = "a table can not take over its own rows";
+    refused("title = ", own, message, None);
+}
+
+#[test]
+fn a_table_takes_over_what_it_does_not_give() {
+    let parse = |rest: &str| {
+        let head = "name = \"mine\"\ntitle = \"one\"\nleaves_as = \"2.0.12\"\n";
+        LockTable::parse("mine.toml", &format!("{head}{rest}")).unwrap()
+    };
+    let (same, theirs) = (parse(""), table("2.0.12").unwrap());
+    assert_eq!(same.kinds, theirs.kinds);
+    assert!(same.entry_store_keeps_host_priority);
+    assert_eq!(same.leaves.len(), theirs.leaves.len());
+    let mut evidence = same.leaves.iter().map(|leaf| leaf.evidence);
+    assert!(evidence.all(|evidence| evidence == Evidence::Assumed));
+    // What it does give stands in the place of theirs, lock kinds included.
+    let track = "leaves_evidence = \"read\"\n\
+        [sept_entry_store]\nsource = \"\"\nevidence = \"read\"\n\
+        [locks]\nSEPT_TREE = { kind = \"sharex\", source = \"\", evidence = \"read\" }\n\
+        [[leaf]]\nname = \"TDH.MEM.TRACK\"\nsource = \"\"\nevidence = \"stated\"\nflow = []\n";
+    let mine = parse(track);
+    assert_eq!(mine.leaves.len(), theirs.leaves.len());
+    assert!(!mine.entry_store_keeps_host_priority);
+    assert_eq!(mine.leaf("TDH.MEM.TRACK").unwrap().flow, []);
+    for leaf in &mine.leaves {
+        let stated = leaf.name == "TDH.MEM.TRACK";
+        let evidence = if stated { Evidence::Stated } else { Evidence::Read };
+        assert_eq!(leaf.evidence, evidence, "{}", leaf.key());
+    }
+    let kind = |table: &LockTable, lock| {
+        let row = table.kinds.iter().find(|(other, _)| *other == lock);
+        row.map(|(_, kind)| *kind)
+    };
+    assert_eq!(kind(&mine, Resource::SeptTree), Some(LockKind::Sharex));
+    assert_ne!(kind(&theirs, Resource::SeptTree), Some(LockKind::Sharex));
+    assert_eq!(kind(&mine, Resource::Tdr), kind(&theirs, Resource::Tdr));
 }
 
 #[test]

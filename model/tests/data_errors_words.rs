@@ -30,7 +30,7 @@ fn an_unknown_key_is_met_with_the_closest_one_or_with_all() {
             "title",
             "‸xyz",
             "unknown key `xyz`",
-            "it is one of name, title, locks, sept_entry_store, leaf",
+            "it is one of name, title, leaves_as, leaves_evidence, locks, sept_entry_store, leaf",
         ),
         (
             "keeps_host",

@@ -24,6 +24,7 @@ use crate::engine::{Cut, Limits, Watch};
 use crate::exit::Exit;
 use crate::question::QuestionError;
 use crate::trace::file::FileError;
+use seamcheck_model::data::DataError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,5 +195,11 @@ fn limits(args: LimitArgs) -> Limits {
 }
 
 fn suite() -> Result<Vec<crate::suite::Run>, Failure> {
-    crate::suite::built_in().map_err(|error| Failure::Internal(error.to_string()))
+    crate::suite::built_in().map_err(broken_suite)
+}
+
+/// Whoever edits a suite file reads this: the remedy belongs to it.
+fn broken_suite(error: DataError) -> Failure {
+    let remedy = error.help.as_ref().map(|help| format!("; {help}"));
+    Failure::Internal(format!("{error}{}", remedy.unwrap_or_default()))
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
     let profile = profile(&args.profile)?;
     let runs = if args.names.is_empty() {
-        of_profile(&profile).map_err(|error| Failure::Internal(error.to_string()))?
+        of_profile(&profile).map_err(super::broken_suite)?
     } else {
         select(suite()?, &args.names)?
     };

@@ -57,12 +57,14 @@ impl KernelProfile {
             "title",
             "paths_as",
             "paths_evidence",
+            "decisions_as",
+            "decisions_evidence",
             "decisions",
             "zap",
             "trigger",
             "path",
         ])?;
-        let (decisions, evidence) = parse_decisions(root.table("decisions")?)?;
+        let (decisions, evidence) = parse_decisions(root)?;
         let mut paths: Vec<CodePath> = Vec::new();
         for row in root.tables("path")? {
             let path = path::parse(row)?;
@@ -75,15 +77,22 @@ impl KernelProfile {
         for row in root.tables("trigger")? {
             triggers.push(parse_trigger(row)?);
         }
+        let mut zap = root
+            .has("zap")
+            .then(|| path::parse(root.table("zap")?))
+            .transpose()?;
         if root.has("paths_as") {
-            inherit(root, &mut paths, &mut triggers)?;
+            inherit(root, &mut zap, &mut paths, &mut triggers)?;
         }
         Ok(Self {
             name: root.string("name")?.to_owned(),
             title: root.string("title")?.to_owned(),
             decisions,
             evidence,
-            zap: path::parse(root.table("zap")?)?,
+            zap: zap.ok_or_else(|| {
+                root.error("missing key `zap`")
+                    .with_help("give it, or take that of another kernel: paths_as = \"6.19\"")
+            })?,
             triggers,
             paths,
         })
@@ -113,16 +122,16 @@ impl KernelProfile {
     }
 }
 
-/// Rows that another profile has and this one has not, with the evidence that this one claims for
-/// them: `assumed` unless it says otherwise.
-fn inherit(
+/// The built-in profile that the key `key` names, and the evidence that this one claims for what it
+/// takes over: `assumed` unless it says otherwise.
+fn other(
     root: Reader<'_>,
-    paths: &mut Vec<CodePath>,
-    triggers: &mut Vec<Trigger>,
-) -> Result<(), DataError> {
-    let from = root.string("paths_as")?;
-    let evidence = if root.has("paths_evidence") {
-        root.choice("paths_evidence")?
+    key: &str,
+    evidence: &str,
+) -> Result<(KernelProfile, Evidence), DataError> {
+    let from = root.string(key)?;
+    let evidence = if root.has(evidence) {
+        root.choice(evidence)?
     } else {
         Evidence::Assumed
     };
@@ -130,31 +139,41 @@ fn inherit(
     let Some((name, text)) = known else {
         let names: Vec<&str> = builtin::KERNELS.iter().map(|(name, _)| *name).collect();
         return Err(root
-            .error_at("paths_as", format!("unknown kernel `{from}`"))
+            .error_at(key, format!("unknown kernel `{from}`"))
             .with_help(format!("it is one of {}", names.join(", "))));
     };
     if root.string("name")? == *name {
-        return Err(root.error_at("paths_as", "a profile can not have its own paths"));
+        return Err(root.error_at(key, "a profile can not take over its own rows"));
     }
-    let other = KernelProfile::parse(name, text)?;
-    let source = |source: &str| format!("{source}, as in {name}");
-    for path in other.paths {
+    Ok((KernelProfile::parse(name, text)?, evidence))
+}
+
+/// Rows that another profile has and this one has not.
+fn inherit(
+    root: Reader<'_>,
+    zap: &mut Option<CodePath>,
+    paths: &mut Vec<CodePath>,
+    triggers: &mut Vec<Trigger>,
+) -> Result<(), DataError> {
+    let (other, evidence) = other(root, "paths_as", "paths_evidence")?;
+    let source = |source: &str| format!("{source}, as in {}", other.name);
+    let taken_over = |path: CodePath| CodePath {
+        source: source(&path.source),
+        evidence,
+        ..path
+    };
+    zap.get_or_insert_with(|| taken_over(other.zap.clone()));
+    for path in &other.paths {
         if paths.iter().all(|known| known.name != path.name) {
-            let source = source(&path.source);
-            paths.push(CodePath {
-                source,
-                evidence,
-                ..path
-            });
+            paths.push(taken_over(path.clone()));
         }
     }
-    for trigger in other.triggers {
+    for trigger in &other.triggers {
         if triggers.iter().all(|known| known.name != trigger.name) {
-            let source = source(&trigger.source);
             triggers.push(Trigger {
-                source,
+                source: source(&trigger.source),
                 evidence,
-                ..trigger
+                ..trigger.clone()
             });
         }
     }
@@ -181,19 +200,59 @@ fn parse_trigger(row: Reader<'_>) -> Result<Trigger, DataError> {
     })
 }
 
-/// Every decision must be given: a kernel version is a full assignment.
-fn parse_decisions(table: Reader<'_>) -> Result<(Decisions, Vec<Evidence>), DataError> {
-    table.only(Decisions::NAMES)?;
+/// A kernel version is a full assignment: what is not given is that of the profile that
+/// `decisions_as` names; without one every decision must be given.
+fn parse_decisions(root: Reader<'_>) -> Result<(Decisions, Vec<Evidence>), DataError> {
+    let taken = root
+        .has("decisions_as")
+        .then(|| other(root, "decisions_as", "decisions_evidence"))
+        .transpose()?;
+    let given = if root.has("decisions") || taken.is_none() {
+        Some(root.table("decisions").map_err(give_or_take_over)?)
+    } else {
+        None
+    };
     let mut decisions = Decisions::first_of_each();
-    let mut evidence = Vec::new();
-    for name in Decisions::NAMES {
-        let row = table.table(name)?;
-        row.only(&["value", "source", "evidence"])?;
-        row.string("source")?;
-        decisions
-            .set(name, row.string("value")?)
-            .map_err(|error| row.error_at("value", error.to_string()))?;
-        evidence.push(row.choice("evidence")?);
+    if let Some((other, _)) = &taken {
+        decisions = other.decisions;
     }
-    Ok((decisions, evidence))
+    if let Some(table) = given {
+        table.only(Decisions::NAMES)?;
+    }
+    let mut all = Vec::new();
+    for name in Decisions::NAMES {
+        // What is not given and can not be taken over is missed where it should stand.
+        let given = given.filter(|table| table.has(name) || taken.is_none());
+        all.push(match (given, &taken) {
+            (Some(table), _) => parse_decision(table, name, &mut decisions)?,
+            (None, taken) => taken.as_ref().map_or(Evidence::Assumed, |(_, taken)| *taken),
+        });
+    }
+    Ok((decisions, all))
+}
+
+fn parse_decision(
+    table: Reader<'_>,
+    name: &str,
+    decisions: &mut Decisions,
+) -> Result<Evidence, DataError> {
+    let row = table.table(name).map_err(|error| {
+        if table.has(name) {
+            error
+        } else {
+            give_or_take_over(error)
+        }
+    })?;
+    row.only(&["value", "source", "evidence"])?;
+    row.string("source")?;
+    decisions
+        .set(name, row.string("value")?)
+        .map_err(|error| row.error_at("value", error.to_string()))?;
+    row.choice("evidence")
+}
+
+fn give_or_take_over(error: DataError) -> DataError {
+    error.with_help(
+        "give every decision (`check list --decisions`), or take over the rest: decisions_as = \"6.19\"",
+    )
 }

@@ -65,12 +65,8 @@ pub const fn asked_by_line(instr: Instr) -> &'static [PredicateKind] {
 pub const fn asked_by_op(kind: OpKind) -> &'static [PredicateKind] {
     match kind {
         OpKind::Acquire { .. } | OpKind::SetTdel { .. } => &[Conflicts],
-        OpKind::Effect {
-            effect: Effect::AdvanceEpoch | Effect::CheckTracked,
-            ..
-        } => &[InPreviousEpoch],
-        OpKind::Effect { .. }
-        | OpKind::MarkHostPriority
+        OpKind::Effect { effect, .. } => asked_by_effect(effect),
+        OpKind::MarkHostPriority
         | OpKind::ClearHostPriority
         | OpKind::LookHostPriority
         | OpKind::YieldTdel
@@ -78,6 +74,29 @@ pub const fn asked_by_op(kind: OpKind) -> &'static [PredicateKind] {
         | OpKind::UndoEpoch
         | OpKind::BranchZeroStep
         | OpKind::Return => &[],
+    }
+}
+
+/// Every effect by name, so that a new one can not be forgotten here.
+const fn asked_by_effect(effect: Effect) -> &'static [PredicateKind] {
+    match effect {
+        Effect::AdvanceEpoch | Effect::CheckTracked => &[InPreviousEpoch],
+        Effect::BlockEntry
+        | Effect::RecordBepoch
+        | Effect::CheckLeaf
+        | Effect::FreeEntry
+        | Effect::SampleEpoch
+        | Effect::WouldFault
+        | Effect::RunGuest
+        | Effect::LeaveEpoch
+        | Effect::AcceptCheck
+        | Effect::AcceptStore
+        | Effect::AttrCheck
+        | Effect::AugEntry
+        | Effect::AddEntry
+        | Effect::Finalize
+        | Effect::RequireInitialized
+        | Effect::RequireRunnable => &[],
     }
 }
 
