@@ -58,12 +58,8 @@ impl FormReport {
 pub fn search(run: &Run, limits: Limits, watch: &Watch) -> Result<FormReport, QuestionError> {
     let question = run.question()?;
     let wanted: Vec<Property> = run.expect.iter().map(|(property, _)| *property).collect();
-    let report = match run.form {
-        Form::Loom | Form::Shuttle => return code::search(run),
+    match run.form {
+        Form::Loom | Form::Shuttle => code::search(run),
         Form::Actors | Form::Packed => actors::search(&question, &wanted, limits, watch),
-    };
-    report.map_err(|error| match error {
-        QuestionError::Usage(text) => QuestionError::Usage(format!("{}: {text}", run.name)),
-        error => error,
-    })
+    }
 }

@@ -1,9 +1,27 @@
 //! How it is verified: engines, the suite, reports, and the programs `check` and `trace`.
 //!
-//! Rooms:
+//! ```text
+//!      cli ── command                               the program `check`
+//!               │
+//!      suite, profiles ── runner            question, scenario_text
+//!               │           │  │                      │
+//!               │           │  └── forms           packed
+//!               │           │      actors, loom,      │
+//!               │           │      shuttle            ├── engine: exact, stateright
+//!               │           │        │                ├── liveness
+//!               │           │        │                └── prove
+//!               │           └────────┴──── verdict ───┘
+//!             agree                           │
+//!               │                           trace ── viewer    the program `trace`
+//!            report, exit
+//!
+//!      the same data, other questions: sweep, fix, collisions, matrix, triage, import
+//!      what verdicts rest on: assumptions
+//! ```
 //!
 //! - [`question`], [`scenario_text`]: lock table, kernel profile, decisions, scenario, as users name them.
 //! - [`engine`]: the exact search and stateright beside it; [`forms`]: the claim's other forms.
+//!   [`packed`]: a question to the packed model with everything that was found out about it.
 //! - [`assumptions`]: what verdicts rest on.
 //! - [`verdict`]: what a search says about a property; [`suite`]: what is expected; [`profiles`]: which of
 //!   it is run; [`runner`]: both together.
@@ -11,6 +29,7 @@
 //! - [`agree`]: whether independent models give the same verdicts.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`sweep`]: every pair of code paths; [`fix`]: which KVM lock would help.
+//! - [`collisions`], [`matrix`]: leaf against leaf; [`triage`]: a kernel log; [`import`]: a patch mail.
 //! - [`cli`], [`command`], [`exit`]: the program `check`; [`viewer`]: the program `trace`.
 
 /// Name and version of this program, as files that it writes carry it.

@@ -59,7 +59,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Reads `holds`, `vacuous`, `unknown` or `violated N`.
+    /// Reads `holds`, `vacuous`, `unknown` or `violated N`, N in transitions; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {

@@ -155,6 +155,31 @@ fn the_claim_as_code_has_no_clock_and_no_io_either() {
 }
 
 #[test]
+fn each_crates_root_draws_all_its_rooms() {
+    for directory in ["model", "checks", "traces"] {
+        let text = read(&root().join(directory).join("src/lib.rs"));
+        let comments = text.lines().filter(|line| line.starts_with("//!"));
+        let comments = comments.collect::<Vec<_>>().join("\n");
+        let mut parts = comments.split("```");
+        let drawing = parts.nth(1).expect("a drawing");
+        let rooms = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+        let mut count = 0;
+        for room in rooms {
+            assert!(
+                mentions(drawing, room),
+                "{directory}: `{room}` is not drawn"
+            );
+            let link = comments.contains(&format!("[`{room}`]"));
+            assert!(link, "{directory}: `{room}` is not explained");
+            count += 1;
+        }
+        assert!(count > 10, "{directory}: {count} rooms");
+    }
+}
+
+#[test]
 fn no_directory_takes_the_place_of_staterights_explorer() {
     assert!(!root().join("ui").exists());
 }

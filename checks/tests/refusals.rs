@@ -109,7 +109,7 @@ fn a_scenario_that_does_not_fit_is_refused_with_the_limit_or_the_way_out() {
     );
     refused(
         &["what-if", "--with", "KVM_TDX_INIT_VCPU"],
-        &["refused once the TD is finalized; ask with finalized=false"],
+        &["refused once the TD is finalized; ask with finalized=false and populated=true"],
     );
 }
 

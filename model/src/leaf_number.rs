@@ -113,7 +113,7 @@ pub fn canonical_name(spelled: &str) -> Option<String> {
     is_leaf.then_some(name)
 }
 
-/// The number of a host-side leaf.
+/// The number of a host-side leaf, if the module has one of this name.
 #[must_use]
 pub fn number_of(name: &str) -> Option<u16> {
     let known = LEAVES.iter().find(|(_, known)| *known == name);

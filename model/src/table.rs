@@ -150,7 +150,8 @@ pub struct LockTable {
 }
 
 impl LockTable {
-    /// The leaf with this key (`TDH.VP.INIT@1`) or, for an unversioned row, name.
+    /// The leaf with this key (`TDH.VP.INIT@1`) or, for an unversioned row, name; `None` when the table
+    /// has neither.
     #[must_use]
     pub fn leaf(&self, key: &str) -> Option<&Leaf> {
         let plain = key.split('@').next();

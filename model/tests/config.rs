@@ -122,7 +122,7 @@ fn what_kvm_refuses_before_the_td_is_finalized_is_refused() {
 fn what_kvm_refuses_once_the_td_is_finalized_is_refused() {
     for path in ["KVM_TDX_INIT_VCPU", "KVM_TDX_INIT_MEM_REGION"] {
         let message = format!(
-            "{path} is refused once the TD is finalized; ask with finalized=false, or take `any-tdr-exclusive`"
+            "{path} is refused once the TD is finalized; ask with finalized=false and populated=true, or take `any-tdr-exclusive`"
         );
         assert_eq!(refused(&claim().threads(&[path])), message);
         assert!(claim().before_finalize().threads(&[path]).system().is_ok());

@@ -107,7 +107,11 @@ fn a_table_takes_over_what_it_does_not_give() {
     assert_eq!(mine.leaf("TDH.MEM.TRACK").unwrap().flow, []);
     for leaf in &mine.leaves {
         let stated = leaf.name == "TDH.MEM.TRACK";
-        let evidence = if stated { Evidence::Stated } else { Evidence::Read };
+        let evidence = if stated {
+            Evidence::Stated
+        } else {
+            Evidence::Read
+        };
         assert_eq!(leaf.evidence, evidence, "{}", leaf.key());
     }
     let kind = |table: &LockTable, lock| {

@@ -79,7 +79,7 @@ impl Format {
         }
     }
 
-    /// The format called `key`.
+    /// The format called `key`, if there is one.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.key() == key)

@@ -4,7 +4,15 @@
 //! self-describing, so this crate knows nothing of the model that produced it; every renderer is
 //! a pure function of the trace.
 //!
-//! The rooms:
+//! ```text
+//!      JSON ── read ──► schema              the format, and what is wrong with a file
+//!                         │
+//!      links   moment   outline   brief     what follows from what; what holds; what to look at;
+//!                         │                 what it all comes to
+//!      page  terminal  race  text  markdown  mermaid  itf
+//!                         │                 one module for each way to show it
+//!                   format, clean           their names; controls in strings spelt out
+//! ```
 //!
 //! * [`schema`] is the format, version 1: plain data, one type per JSON object.
 //! * [`read`] goes from JSON to a [`Trace`] and back, and says what is wrong with a bad file.
@@ -15,7 +23,7 @@
 //! * [`terminal`] is the viewer for terminals, but for the terminal itself.
 //! * [`race`](mod@race) draws the columns, one CPU each, that kernel commit messages use;
 //!   [`text`], [`markdown`], [`mermaid`] and [`itf`] write traces in other forms, [`format`] names
-//!   them all.
+//!   them all. [`clean`] spells out what a string from a file must not do to a terminal or a page.
 //!
 //! ```
 //! use seamcheck_traces::{Trace, TraceError};

@@ -156,7 +156,7 @@ impl Clock {
         Self(Instant::now())
     }
 
-    /// Time since the start.
+    /// Wall-clock time since the start.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()

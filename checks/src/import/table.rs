@@ -64,7 +64,7 @@ pub struct Table {
     pub rows: Vec<Row>,
 }
 
-/// The model's lock that a mail calls `label`.
+/// The model's lock that a mail calls `label`; `None` for one that the model does not have.
 #[must_use]
 pub fn resource(label: &str) -> Option<Resource> {
     let words: Vec<String> = label

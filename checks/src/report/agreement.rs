@@ -2,9 +2,12 @@
 
 use crate::agree::{Cell, Column, Disagreement, Row};
 use crate::exit::Exit;
+use seamcheck_model::actors;
 use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Memory;
+use seamcheck_model::threads;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -142,6 +145,30 @@ pub fn markdown(rows: &[Row]) -> String {
         });
         let cells: Vec<String> = cells.collect();
         let _ = writeln!(out, "| {check} | {} |", cells.join(" | "));
+    }
+    out.push_str(&not_implemented());
+    out
+}
+
+/// The values of decisions that a form refuses, by name: a gap in a column that is none of the suite's.
+fn not_implemented() -> String {
+    let mut out = String::from(
+        "\n## What a form refuses\n\n\
+         The packed model has every decision. A value that another form does not implement is refused by\n\
+         name, and never taken for another; all values that are not listed here are implemented by all.\n\n\
+         | decision | value | actors | code |\n| --- | --- | --- | --- |\n",
+    );
+    for name in Decisions::NAMES {
+        for (value, _) in Decisions::values(name) {
+            let forms = [
+                actors::implements(name, value),
+                threads::implements(name, value),
+            ];
+            if forms != [true; 2] {
+                let [actors, code] = forms.map(|has| if has { "" } else { "refused" });
+                let _ = writeln!(out, "| {name} | {value} | {actors} | {code} |");
+            }
+        }
     }
     out
 }

@@ -23,7 +23,7 @@ pub mod zapper;
 pub use delivery::{Delivery, Protocol, Snapshot, Step};
 pub use explore::{View, Walk};
 pub use setup::{AUG, BLOCK, ENTER, FIRST_TDCALL, LEAVES, REMOVE, TRACK, WRITE};
-pub use setup::{Action, Op, Setup, SetupError};
+pub use setup::{Action, Op, Setup, SetupError, implements};
 
 use memory::MemoryState;
 use message::{Move, Msg};

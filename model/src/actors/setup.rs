@@ -2,7 +2,7 @@
 //! the module runs them.
 
 use super::message::MAX_VCPUS;
-use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
+use crate::kernel::unsupported::{Implemented, Unsupported, is_implemented, refuse_others};
 use crate::kernel::{Decisions, KernelProfile, KvmHeld};
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
 use crate::scenario::Scenario;
@@ -95,6 +95,12 @@ const IMPLEMENTED: Implemented = &[
     ("vp_enter_busy", &["exit-handled", "reenter-guest"]),
     ("exit_reason_on_flag", &["kept", "undefined"]),
 ];
+
+/// Whether the actors obey this value of this decision, both spelled as in the data files.
+#[must_use]
+pub fn implements(decision: &str, value: &str) -> bool {
+    is_implemented(IMPLEMENTED, decision, value)
+}
 
 /// One step of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -98,7 +98,7 @@ impl KernelProfile {
         })
     }
 
-    /// The code path called `name`.
+    /// The code path called `name`, if the profile has one.
     #[must_use]
     pub fn path(&self, name: &str) -> Option<&CodePath> {
         self.paths.iter().find(|path| path.name == name)
@@ -225,7 +225,9 @@ fn parse_decisions(root: Reader<'_>) -> Result<(Decisions, Vec<Evidence>), DataE
         let given = given.filter(|table| table.has(name) || taken.is_none());
         all.push(match (given, &taken) {
             (Some(table), _) => parse_decision(table, name, &mut decisions)?,
-            (None, taken) => taken.as_ref().map_or(Evidence::Assumed, |(_, taken)| *taken),
+            (None, taken) => taken
+                .as_ref()
+                .map_or(Evidence::Assumed, |(_, taken)| *taken),
         });
     }
     Ok((decisions, all))

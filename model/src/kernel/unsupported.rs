@@ -17,6 +17,12 @@ pub struct Unsupported {
 /// What a form implements: per decision, the values it obeys.
 pub(crate) type Implemented = &'static [(&'static str, &'static [&'static str])];
 
+/// Whether a form obeys this value of this decision.
+pub(crate) fn is_implemented(implemented: Implemented, decision: &str, value: &str) -> bool {
+    let row = implemented.iter().find(|(name, _)| *name == decision);
+    row.is_some_and(|(_, values)| values.contains(&value))
+}
+
 /// Refuses the first decision, in the order of [`Decisions::NAMES`], that is not `implemented`.
 ///
 /// A decision without a row is refused whatever its value: one added later can not be forgotten.
@@ -26,8 +32,7 @@ pub(crate) fn refuse_others(
 ) -> Result<(), Unsupported> {
     for &decision in Decisions::NAMES {
         let value = decisions.get(decision).unwrap_or("");
-        let row = implemented.iter().find(|(name, _)| *name == decision);
-        if !row.is_some_and(|(_, values)| values.contains(&value)) {
+        if !is_implemented(implemented, decision, value) {
             return Err(Unsupported { decision, value });
         }
     }

@@ -118,7 +118,7 @@ pub enum OpKind {
 }
 
 impl OpKind {
-    /// The lock this step tries to take.
+    /// The lock this step tries to take, if it tries to take one.
     #[must_use]
     pub const fn acquires(self) -> Option<Resource> {
         match self {

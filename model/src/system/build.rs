@@ -82,7 +82,7 @@ pub enum ConfigError {
     },
     /// The code path is refused by KVM once the TD is finalized.
     #[error(
-        "{name} is refused once the TD is finalized; ask with finalized=false, or take `any-tdr-exclusive`"
+        "{name} is refused once the TD is finalized; ask with finalized=false and populated=true, or take `any-tdr-exclusive`"
     )]
     OnlyBeforeFinalize {
         /// The code path.

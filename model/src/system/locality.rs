@@ -39,7 +39,7 @@ impl System {
             OpKind::ClearHostPriority => !self.host_rivals,
             OpKind::Effect { effect, .. } => match effect {
                 // Under the epoch lock just taken; decrements meanwhile act on a value read once
-                // (facts: the merge of lock, check and increment is sound, the release stays apart).
+                // (docs/model.md, "The three merged checks"; the release stays apart).
                 Effect::AdvanceEpoch | Effect::SampleEpoch => op.held.has(Resource::TdEpoch),
                 // BEPOCH and TD_EPOCH are written by the zapper alone (mmu_lock for write).
                 Effect::RecordBepoch => self.sole_tracker,

@@ -68,7 +68,7 @@ impl Words {
     }
 }
 
-/// A vCPU as a word.
+/// A vCPU as a word of 64 bits; which field stands where is this file's own affair.
 #[must_use]
 pub fn pack_vcpu(vcpu: &Vcpu) -> u64 {
     let mut out = Writer::default();
@@ -130,7 +130,7 @@ pub fn pack_shared(shared: &Shared) -> u64 {
     out.word
 }
 
-/// The ioctl threads as a word.
+/// The ioctl threads as a word of 64 bits.
 #[must_use]
 pub fn pack_threads(threads: &[Control; MAX_THREADS]) -> u64 {
     let mut out = Writer::default();
@@ -166,7 +166,7 @@ pub fn unpack_shared(word: u64, threads: u64) -> Shared {
     }
 }
 
-/// How many words a key has.
+/// How many words of 64 bits a key has: singletons, ioctl threads if there are any, one for each vCPU.
 #[must_use]
 pub const fn words(vcpus: usize, threads: usize) -> usize {
     1 + vcpus + (threads > 0) as usize

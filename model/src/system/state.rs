@@ -52,7 +52,7 @@ impl StoreBuffer {
         })
     }
 
-    /// The oldest store and the rest.
+    /// The oldest store and the rest; `None` when the buffer is empty.
     #[must_use]
     pub const fn pop(self) -> Option<(bool, Self)> {
         if self.len == 0 {
@@ -67,7 +67,8 @@ impl StoreBuffer {
         ))
     }
 
-    /// The value a load by the same CPU is given: the newest store.
+    /// The value a load by the same CPU is given: the newest store; `None`, and so memory's, when the
+    /// buffer is empty.
     #[must_use]
     pub const fn newest(self) -> Option<bool> {
         if self.len == 0 {

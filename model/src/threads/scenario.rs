@@ -4,7 +4,7 @@ use super::module::Version;
 use super::runtime::{Order, Runtime};
 use crate::closed_enum::closed_enum;
 use crate::kernel::decisions::Decisions;
-use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
+use crate::kernel::unsupported::{Implemented, Unsupported, is_implemented, refuse_others};
 use crate::system::state::EntryState;
 
 /// What the code implements.
@@ -60,6 +60,12 @@ const IMPLEMENTED: Implemented = &[
     ("vp_enter_busy", &["exit-handled", "reenter-guest"]),
     ("exit_reason_on_flag", &["kept", "undefined"]),
 ];
+
+/// Whether the code obeys this value of this decision, both spelled as in the data files.
+#[must_use]
+pub fn implements(decision: &str, value: &str) -> bool {
+    is_implemented(IMPLEMENTED, decision, value)
+}
 
 closed_enum! { "window",
     /// What the zapper does.
