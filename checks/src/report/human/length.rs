@@ -1,10 +1,11 @@
 //! A run at length: its scope, its locks, what it assumes, how it was searched.
 
 use super::layout::{bold, headline, verdict, wrapped};
-use crate::assumptions::tags;
 use crate::packed::Packed;
 use crate::prove::answer::Proof;
-use crate::report::{conflicts, grouped, never_fired, particulars, reductions, rests_on, scope};
+use crate::report::{
+    conflicts, grouped, never_fired, particulars, reductions, rests_on, rests_on_text, scope,
+};
 use crate::runner::Outcome;
 use crate::verdict::{Verdict, missing_witnesses};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -35,6 +36,7 @@ pub(super) fn at_length(out: &mut String, outcome: &Outcome) {
         }
     }
     let Some(packed) = &outcome.packed else {
+        line("rests on", &rests_on_text(&rests_on(outcome)));
         return;
     };
     let (resources, pairs) = conflicts(&packed.system);
@@ -51,10 +53,7 @@ pub(super) fn at_length(out: &mut String, outcome: &Outcome) {
     for assumption in particulars(packed) {
         line("assumes", &assumption);
     }
-    line(
-        "rests on",
-        &format!("{} (check assumptions)", tags(&rests_on(outcome))),
-    );
+    line("rests on", &rests_on_text(&rests_on(outcome)));
     if let Some(length) = packed.up_to_bug_on(*property) {
         line("but", &up_to_bug_on(length));
     }
@@ -173,10 +172,7 @@ pub fn answer(outcome: &Outcome, packed: &Packed) -> String {
         for assumption in particulars(packed) {
             line("assumes", &assumption);
         }
-        line(
-            "rests on",
-            &format!("{} (check assumptions)", tags(&rests_on(outcome))),
-        );
+        line("rests on", &rests_on_text(&rests_on(outcome)));
         line("explored", &explored(packed));
         line("reductions", &reductions(&packed.system).join("; "));
     }
