@@ -273,6 +273,9 @@ pub(crate) struct CodeArgs {
     /// shuttle: where the choice of schedules begins; the same seed makes the same schedules.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Give up after this many seconds; the verdict is then `unknown`.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) timeout: u64,
     /// shuttle: do not hold the schedules against the packed model.
     #[arg(long)]
     pub(crate) no_conformance: bool,

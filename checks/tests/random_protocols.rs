@@ -69,7 +69,8 @@ fn the_exact_engine_and_stateright_agree_on_random_protocols() {
         let system = Arc::new(question.system(Reductions::ALL).ok()?);
         let report = searched(&system, 20_000, 1)?;
         for property in safety() {
-            let opinion = stateright::search(&system, property);
+            let (limits, watch) = (Limits::default(), Watch::default());
+            let opinion = stateright::search(&system, property, limits, &watch).ok()?;
             let found = report.violation(property).map(|found| found.length());
             assert_eq!(opinion.violated_after, found, "{}", property.key());
             if found.is_none() {

@@ -2,9 +2,12 @@
 
 use super::{Failure, cut_short, explain, output};
 use crate::cli::CodeArgs;
+use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
 use crate::forms::code::request::version;
-use crate::forms::code::{CodeAnswer, CodeRequest, Engine, SavedSchedule, child, engine, schedule};
+use crate::forms::code::{
+    CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, schedule,
+};
 use crate::question::{Question, QuestionError, Source};
 use crate::report::{grouped, of_form, rests_on_text};
 use crate::suite::Form;
@@ -18,18 +21,24 @@ use seamcheck_model::threads::Window;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// The format of `--json`.
 const FORMAT: &str = "seamcheck.code.v1";
 
-pub(super) fn code(args: &CodeArgs) -> Result<Exit, Failure> {
+pub(super) fn code(args: &CodeArgs, watch: &Watch) -> Result<Exit, Failure> {
+    let limits = Limits {
+        time: Duration::from_secs(args.timeout),
+        ..Limits::default()
+    };
+    let patience = Patience::new(limits, watch);
     let (request, answer) = match &args.replay {
-        Some(path) => replay(path)?,
+        Some(path) => replay(path, patience)?,
         None => {
             let request = request(args)?;
             let answer = match request.engine {
-                Engine::Loom => child::answer(&request)?,
-                _ => engine::answer(&request)?,
+                Engine::Loom => child::answer(&request, patience)?,
+                _ => engine::answer(&request, patience)?,
             };
             (request, answer)
         }
@@ -140,7 +149,7 @@ fn choice<T: ClosedEnum>(what: &str, name: &str) -> Result<T, Failure> {
     })
 }
 
-fn replay(path: &Path) -> Result<(CodeRequest, CodeAnswer), Failure> {
+fn replay(path: &Path, patience: Patience<'_>) -> Result<(CodeRequest, CodeAnswer), Failure> {
     let failure = |error: String| Failure::Schedule {
         path: path.to_owned(),
         error,
@@ -148,7 +157,7 @@ fn replay(path: &Path) -> Result<(CodeRequest, CodeAnswer), Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
     let saved = SavedSchedule::parse(&text).map_err(|error| failure(error.to_string()))?;
     let steps = saved.steps().map_err(|error| failure(error.to_string()))?;
-    let answer = engine::replay(&saved.request, steps)?;
+    let answer = engine::replay(&saved.request, steps, patience)?;
     if answer.failed.is_some() || answer.executions == 0 {
         let why = answer
             .failed

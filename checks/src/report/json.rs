@@ -4,6 +4,7 @@ use super::agreement::{self, Table};
 use super::{never_fired, particulars, reductions, rests_on};
 use crate::agree::Agreement;
 use crate::exit::Exit;
+use crate::packed::Packed;
 use crate::prove::answer::Proof;
 use crate::runner::Outcome;
 use crate::scenario_text;
@@ -255,7 +256,7 @@ fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
         stateright: outcome
             .packed
             .as_ref()
-            .and_then(|packed| packed.stateright)
+            .and_then(Packed::opinion)
             .map(|opinion| StaterightText {
                 states: opinion.states,
                 violated_after: opinion.violated_after,

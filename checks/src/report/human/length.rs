@@ -128,7 +128,7 @@ fn explored(packed: &Packed) -> String {
             report.elapsed.as_secs_f64()
         );
     }
-    if let Some(opinion) = packed.stateright {
+    if let Some(opinion) = packed.opinion() {
         let said = match opinion.violated_after {
             Some(length) => format!("the same shortest violation ({length})"),
             None => "the same states".to_owned(),
