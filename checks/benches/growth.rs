@@ -81,7 +81,10 @@ fn searched(vcpus: usize, zero_step: bool) -> bool {
         complete &= report.complete;
     }
     if complete && vcpus <= 3 {
-        let opinion = stateright::search(&system, Property::NoSecondBusy);
+        let claim = Property::NoSecondBusy;
+        let watch = Watch::default();
+        let opinion = stateright::search(&system, claim, Limits::default(), &watch);
+        let opinion = opinion.expect("no limit is hit");
         row(
             vcpus,
             "stateright",

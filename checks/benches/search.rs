@@ -60,7 +60,8 @@ fn exact_engine(bencher: divan::Bencher, (vcpus, memory): (usize, Memory)) {
 #[divan::bench(args = [(1, Memory::Sc), (1, Memory::Tso), (2, Memory::Sc), (2, Memory::Tso)], sample_count = 10)]
 fn stateright_engine(bencher: divan::Bencher, (vcpus, memory): (usize, Memory)) {
     let system = claim(vcpus, memory);
-    bencher
-        .counter(states(&system))
-        .bench_local(|| stateright::search(&system, Property::NoSecondBusy));
+    bencher.counter(states(&system)).bench_local(|| {
+        let (limits, watch) = (Limits::default(), Watch::default());
+        stateright::search(&system, Property::NoSecondBusy, limits, &watch)
+    });
 }

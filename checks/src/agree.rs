@@ -165,6 +165,26 @@ struct Answers<'a> {
     verdicts: Vec<(Property, Verdict)>,
 }
 
+/// What a suite's outcomes say of each other.
+#[derive(Clone, Debug, Default)]
+pub struct Agreement {
+    /// The matrix.
+    pub rows: Vec<Row>,
+    /// Its rows whose verdicts differ.
+    pub apart: Vec<Disagreement>,
+}
+
+impl Agreement {
+    /// Compares outcomes.
+    #[must_use]
+    pub fn of(outcomes: &[Outcome]) -> Self {
+        Self {
+            rows: matrix(outcomes),
+            apart: disagreements(outcomes),
+        }
+    }
+}
+
 /// The matrix of a suite's outcomes: a row for each packed run and each of its properties.
 #[must_use]
 pub fn matrix(outcomes: &[Outcome]) -> Vec<Row> {

@@ -2,6 +2,7 @@
 
 use crate::question::Question;
 use crate::report::{is_any_path_assumed, rows_assumed, unguarded_effects, unopposed};
+use crate::suite::Form;
 use seamcheck_model::data::{DataError, Reader};
 use seamcheck_model::resource::Evidence;
 use seamcheck_model::scenario::Memory;
@@ -105,8 +106,23 @@ pub struct Assumption {
     pub source: String,
     /// By which verdicts.
     pub applies: Applies,
+    /// Of which forms of the claim.
+    pub forms: Vec<Form>,
     /// The run of the suite that drops it, or why there is none.
     pub weakened: Result<String, String>,
+}
+
+impl Assumption {
+    /// By which verdicts, in words.
+    #[must_use]
+    pub fn by(&self) -> String {
+        let verdicts = self.applies.text();
+        if self.forms.len() == Form::ALL.len() {
+            return verdicts.to_owned();
+        }
+        let forms: Vec<&str> = self.forms.iter().map(|form| form.key()).collect();
+        format!("{verdicts}, of the form {}", forms.join(" or "))
+    }
 }
 
 /// Reads a ledger.
@@ -129,7 +145,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Assumption>, DataError> {
 }
 
 fn parse_one(row: Reader<'_>) -> Result<Assumption, DataError> {
-    let keys = ["number", "text", "source", "applies"];
+    let keys = ["number", "text", "source", "applies", "forms"];
     row.only(&[&keys[..], &["weakened-by", "not-weakened"]].concat())?;
     let spelling = row.string("applies")?;
     let mut all = Applies::ALL.iter();
@@ -144,33 +160,63 @@ fn parse_one(row: Reader<'_>) -> Result<Assumption, DataError> {
         (false, true) => Err(row.string("not-weakened")?.to_owned()),
         _ => return Err(row.error("give either `weakened-by` or `not-weakened`")),
     };
+    let forms = if row.has("forms") {
+        let named = row.strings("forms")?.into_iter();
+        let forms: Option<Vec<Form>> = named.map(Form::from_key).collect();
+        let known = || Form::ALL.map(Form::key).join(", ");
+        forms.ok_or_else(|| {
+            row.error_at("forms", "an unknown form")
+                .with_help(format!("some of {}", known()))
+        })?
+    } else {
+        Form::ALL.to_vec()
+    };
     let number = row.number("number")?;
     Ok(Assumption {
         number: number.ok_or_else(|| row.error("`number` is missing"))?,
         text: row.string("text")?.to_owned(),
         source: row.string("source")?.to_owned(),
         applies: *applies,
+        forms,
         weakened,
     })
 }
 
 /// What kind of answer it is, beside the question itself.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Kind {
+    /// Which form of the claim it comes from.
+    pub form: Form,
+    /// The memory model; none where it is neither of the two: C11's under loom, the machine's under std.
+    pub memory: Option<Memory>,
     /// There is a proof for every number of vCPUs.
     pub every_number: bool,
     /// It is about what must happen in the end.
     pub liveness: bool,
 }
 
-/// The numbers of the assumptions that an answer rests on, in ascending order.
+impl Kind {
+    /// An answer of the packed model's, about one number of vCPUs and what must never happen.
+    #[must_use]
+    pub const fn packed(memory: Memory) -> Self {
+        Self {
+            form: Form::Packed,
+            memory: Some(memory),
+            every_number: false,
+            liveness: false,
+        }
+    }
+}
+
+/// The numbers of the assumptions that an answer rests on, in ascending order. `system` is the packed
+/// model's, whatever the form: which locks are contended and which rows are used is the same in all.
 #[must_use]
 pub fn of(question: &Question, system: &System, kind: Kind) -> Vec<u64> {
     let scenario = &system.scenario;
     let applies = |one: &&Assumption| match one.applies {
         Applies::Always => true,
-        Applies::Tso => scenario.memory == Memory::Tso,
-        Applies::Sc => scenario.memory == Memory::Sc,
+        Applies::Tso => kind.memory == Some(Memory::Tso),
+        Applies::Sc => kind.memory == Some(Memory::Sc),
         Applies::Vcpus => scenario.vcpus > 0,
         Applies::Unopposed => !unopposed(system).is_empty(),
         Applies::AssumedRows => !rows_assumed(question, system).is_empty(),
@@ -182,6 +228,7 @@ pub fn of(question: &Question, system: &System, kind: Kind) -> Vec<u64> {
     };
     LEDGER
         .iter()
+        .filter(|one| one.forms.contains(&kind.form))
         .filter(applies)
         .map(|one| one.number)
         .collect()
@@ -230,6 +277,13 @@ mod tests {
         let text = BUILT_IN.replace("number = 2\n", "number = 1\n");
         let error = parse("assumptions.toml", &text).expect_err("twice");
         assert!(error.to_string().contains("given twice"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_form_is_refused_with_those_there_are() {
+        let text = BUILT_IN.replacen("forms = [\"actors\"]", "forms = [\"spin\"]", 1);
+        let error = parse("assumptions.toml", &text).expect_err("unknown");
+        assert!(error.help.is_some_and(|help| help.contains("shuttle")));
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! The command line of `check`.
 
+mod question;
+mod run;
+
+pub(crate) use question::{ExploreArgs, MODULE, ProveArgs, QuestionArgs, RecheckArgs, WhatIfArgs};
+pub(crate) use run::{AgreeArgs, LimitArgs, MessageFormat, RunArgs};
+
 use crate::forms::code::Engine;
 use crate::forms::code::request::{EXECUTIONS, SCHEDULES};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use seamcheck_traces::Format;
 use std::path::PathBuf;
 
@@ -78,63 +84,6 @@ pub(crate) enum Command {
     Fix(FixArgs),
 }
 
-#[derive(Debug, Default, Args)]
-pub(crate) struct RunArgs {
-    /// Checks to run, by name (`claim`) or with a memory model (`claim/tso`); all of them when none is named.
-    pub(crate) names: Vec<String>,
-    /// What to run when no check is named, and within which limits: default, ci or nightly.
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) profile: String,
-    /// How to report on standard output. `github` adds annotations, and writes the whole to the file
-    /// that GITHUB_STEP_SUMMARY names.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub(crate) message_format: MessageFormat,
-    /// Print the report as JSON (seamcheck.report.v1): short for --message-format json.
-    #[arg(long, conflicts_with = "message_format")]
-    pub(crate) json: bool,
-    /// Write the report as JUnit XML into this file too.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Print every run at length, with the steps that never ran.
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
-    /// Write the trace of every violated property into this directory, as JSON and as a page, and
-    /// an index.html that lists them.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) traces: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-}
-
-/// How `check run` reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MessageFormat {
-    /// For people.
-    #[default]
-    Human,
-    /// For programs: seamcheck.report.v1.
-    Json,
-    /// For GitHub Actions.
-    Github,
-}
-
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub(crate) struct LimitArgs {
-    /// Give up a search after this many states; the verdict is then `unknown`. Default: no limit but memory's.
-    #[arg(long, value_name = "N")]
-    pub(crate) max_states: Option<u64>,
-    /// Give up a search before its states take more than this many MiB. Default: the profile's, 4096.
-    #[arg(long, value_name = "MIB")]
-    pub(crate) max_memory: Option<u64>,
-    /// Give up a search after this many seconds. Default: the profile's, 600.
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) timeout: Option<u64>,
-    /// Search on this many threads; counts and traces are the same on any number. Default: one for
-    /// each core, shared by the runs of a suite.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) threads: Option<u16>,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Print the list as JSON (seamcheck.report.v1).
@@ -185,64 +134,6 @@ pub(crate) struct DecodeArgs {
     pub(crate) words: Vec<String>,
 }
 
-/// The lock table that is meant when none is named.
-pub(crate) const MODULE: &str = "1.5.05";
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct QuestionArgs {
-    /// Lock table: a version, or a .toml file.
-    #[arg(long, value_name = "VERSION|FILE", default_value = MODULE)]
-    pub(crate) module: String,
-    /// Kernel profile: a version, or a .toml file.
-    #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
-    pub(crate) kernel: String,
-    /// Change a decision of the protocol (`check list --decisions`), or a setting of the scenario:
-    /// accept, attr, zero_step, finalized, populated, exit_reason (true or false), inodes (1, or as
-    /// many as pages), zap (what removes pages, or nobody).
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Run this code path of the kernel profile as a thread beside the zapper, e.g. KVM_TDX_INIT_VCPU
-    /// (with finalized=false) or any-tdr-exclusive; up to two.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) with: Vec<String>,
-    /// Hold one KVM lock more around a code path, or around one SEAMCALL of it, e.g.
-    /// mmu_lock:write@KVM_TDX_FINALIZE_VM or mmu_lock:write@KVM_TDX_INIT_VCPU/TDH.VP.INIT@1.
-    #[arg(long, value_name = "LOCK:MODE@PATH")]
-    pub(crate) hold: Vec<String>,
-    /// Drop a KVM lock from a code path, e.g. mmu_lock@KVM_TDX_INIT_VCPU/TDH.VP.INIT@1.
-    #[arg(long, value_name = "LOCK@PATH")]
-    pub(crate) drop: Vec<String>,
-    /// Number of private pages.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) pages: usize,
-    /// Memory model: sc or tso.
-    #[arg(long, value_name = "MODEL", default_value = "tso")]
-    pub(crate) memory: String,
-    /// What must never happen: no-second-busy, no-vcpu-inside, flag-under-mmu-lock, flag-tested,
-    /// epoch-empty, tracked-remove, interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on;
-    /// or what must happen in the end: zap-finishes, flag-comes-down, vcpu-enters, guest-runs,
-    /// no-starvation or nobody-waits.
-    #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
-    pub(crate) property: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WhatIfArgs {
-    #[command(flatten)]
-    pub(crate) question: QuestionArgs,
-    /// Number of vCPUs.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) vcpus: usize,
-    /// Print the answer as JSON (seamcheck.report.v1).
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Write the trace of a violation to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
     /// Only this kernel profile: a version, or a .toml file. May be given more than once.
@@ -277,63 +168,6 @@ pub(crate) struct FixArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ProveArgs {
-    #[command(flatten)]
-    pub(crate) question: QuestionArgs,
-    /// Write the certificate of a proof to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) certificate: Option<PathBuf>,
-    /// Write the trace of a violation to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
-    /// Print the answer as JSON (seamcheck.proof.v1).
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RecheckArgs {
-    /// The certificate.
-    pub(crate) file: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AgreeArgs {
-    /// Checks to compare, by name (`M06`) or with a memory model (`M06/tso`); all of them when none is named.
-    pub(crate) names: Vec<String>,
-    /// Print the matrix as JSON (seamcheck.agreement.v1) on standard output.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExploreArgs {
-    /// Number of vCPUs, from 1 to 4.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) vcpus: usize,
-    /// Lock table: a version, or a .toml file.
-    #[arg(long, value_name = "VERSION|FILE", default_value = "1.5.05")]
-    pub(crate) module: String,
-    /// Kernel profile: a version, or a .toml file.
-    #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
-    pub(crate) kernel: String,
-    /// Change a decision of the protocol (`check list --decisions`), or a setting of the scenario:
-    /// accept, attr, zero_step, exit_reason (true or false).
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Memory model: sc or tso.
-    #[arg(long, value_name = "MODEL", default_value = "tso")]
-    pub(crate) memory: String,
-    /// Port on 127.0.0.1; 0 takes any that is free.
-    #[arg(long, value_name = "PORT", default_value_t = 3000)]
-    pub(crate) port: u16,
 }
 
 #[derive(Debug, Args)]
@@ -439,6 +273,9 @@ pub(crate) struct CodeArgs {
     /// shuttle: where the choice of schedules begins; the same seed makes the same schedules.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Give up after this many seconds; the verdict is then `unknown`.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) timeout: u64,
     /// shuttle: do not hold the schedules against the packed model.
     #[arg(long)]
     pub(crate) no_conformance: bool,

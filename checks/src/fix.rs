@@ -70,7 +70,8 @@ const CANDIDATES: [(KvmLock, KvmMode); 7] = [
     (KvmLock::VmLock, KvmMode::Write),
 ];
 
-/// Tries them all; `None` when the property is not violated, so that there is nothing to fix.
+/// Tries them all; `None` when the property is not violated, so that there is nothing to fix, and a cut
+/// when a limit was hit before that was known.
 ///
 /// # Errors
 /// When the question makes no system.
@@ -79,12 +80,12 @@ pub fn search(
     property: Property,
     limits: Limits,
     watch: &Watch,
-) -> Result<Option<Fixes>, QuestionError> {
+) -> Result<Result<Option<Fixes>, Cut>, QuestionError> {
     let start = Instant::now();
     let system = question.system(Reductions::ALL)?;
     let report = exact::search(&system, Until::Everything, limits, watch);
     let Some(violation) = report.violation(property) else {
-        return Ok(None);
+        return Ok(report.cut.map_or(Ok(None), Err));
     };
     let called = calls(&system, &report);
     let mut found = Fixes {
@@ -124,7 +125,7 @@ pub fn search(
         .fixes
         .sort_by_key(|fix| (fix.covers, fix.hold.contains(":write@")));
     found.elapsed = start.elapsed();
-    Ok(Some(found))
+    Ok(Ok(Some(found)))
 }
 
 /// Where a lock can be added, and how many SEAMCALLs it is then held around.

@@ -59,7 +59,7 @@ pub fn search(run: &Run, limits: Limits, watch: &Watch) -> Result<FormReport, Qu
     let question = run.question()?;
     let wanted: Vec<Property> = run.expect.iter().map(|(property, _)| *property).collect();
     match run.form {
-        Form::Loom | Form::Shuttle => code::search(run),
+        Form::Loom | Form::Shuttle => code::search(run, limits, watch),
         Form::Actors | Form::Packed => actors::search(&question, &wanted, limits, watch),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::exact::{self, Until};
 use crate::engine::stateright::Opinion;
-use crate::engine::{Limits, Report, Violation, Watch};
+use crate::engine::{Cut, Limits, Report, Violation, Watch};
 use crate::liveness::{self, Found};
 use crate::prove::answer::{Proof, Unproved};
 use crate::question::{Question, QuestionError};
@@ -24,8 +24,8 @@ pub struct Packed {
     pub report: Report,
     /// What was found about liveness properties, when one was asked about.
     pub liveness: Option<liveness::Report>,
-    /// stateright's opinion, when it was asked.
-    pub stateright: Option<Opinion>,
+    /// stateright's opinion, when it was asked, or the limit that kept it from one.
+    pub stateright: Option<Result<Opinion, Cut>>,
     /// The proof for every number of vCPUs of what is expected to hold, when one is expected.
     pub proof: Option<Result<Proof, Unproved>>,
 }
@@ -59,6 +59,12 @@ impl Packed {
             stateright: None,
             proof: None,
         })
+    }
+
+    /// stateright's opinion, if it came to one.
+    #[must_use]
+    pub fn opinion(&self) -> Option<Opinion> {
+        self.stateright?.ok()
     }
 
     /// What the searches say about a property.

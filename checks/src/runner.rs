@@ -70,6 +70,8 @@ pub enum Difference {
         /// How much, in MiB.
         mebibytes: u64,
     },
+    /// stateright was asked, and came to no end.
+    NoOpinion(Cut),
     /// The suite has no right to ask this.
     Invalid(String),
 }
@@ -94,7 +96,8 @@ impl Difference {
             Self::Verdict { .. } | Self::States { .. } | Self::Views { .. } => Exit::Violated,
             Self::Unproved { exit, .. } => *exit,
             Self::Engines(_) => Exit::Disagreement,
-            Self::NotAsked { .. } => Exit::Unknown,
+            Self::NoOpinion(Cut::Interrupted) => Exit::Interrupted,
+            Self::NotAsked { .. } | Self::NoOpinion(_) => Exit::Unknown,
             Self::Invalid(_) => Exit::Usage,
         }
     }
@@ -133,6 +136,7 @@ impl std::fmt::Display for Difference {
                 f,
                 "stateright was not asked: it would take about {mebibytes} MiB (see --max-memory)"
             ),
+            Self::NoOpinion(cut) => write!(f, "stateright has no opinion: {}", cut.text()),
             Self::Engines(text) | Self::Invalid(text) => f.write_str(text),
         }
     }
@@ -179,7 +183,7 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             let mut differences = wrong_verdicts(&verdicts);
             differences.extend(wrong_states(&run, &packed.report));
             differences.extend(wrong_engines(&run, &packed));
-            differences.extend(not_asked(&run, &packed));
+            differences.extend(no_opinion(&run, &packed));
             differences.extend(wrong_proof(&run, &packed));
             differences.extend(wrong_lassos(&run, &packed));
             (verdicts, Some(packed), None, differences)
@@ -240,7 +244,7 @@ fn packed(run: &Run, limits: Limits, watch: &Watch) -> Result<Packed, QuestionEr
     let fits = packed.report.states * stateright::BYTES_PER_STATE <= limits.memory;
     packed.stateright = subject(run)
         .filter(|_| run.stateright && fits)
-        .map(|subject| stateright::search(&packed.system, subject));
+        .map(|subject| stateright::search(&packed.system, subject, limits, watch));
     if run.views.is_some() {
         let system = answer::system(&packed.question)?;
         packed.proof = Some(answer::prove(&system, expected_to_hold(run), limits, watch));
@@ -330,7 +334,10 @@ fn wrong_proof(run: &Run, packed: &Packed) -> Option<Difference> {
 }
 
 /// A run that is to have a second opinion and got none is not as expected.
-fn not_asked(run: &Run, packed: &Packed) -> Option<Difference> {
+fn no_opinion(run: &Run, packed: &Packed) -> Option<Difference> {
+    if let Some(Err(cut)) = packed.stateright {
+        return Some(Difference::NoOpinion(cut));
+    }
     let wanted = run.stateright && subject(run).is_some();
     let is_missing = wanted && packed.report.complete && packed.stateright.is_none();
     is_missing.then(|| Difference::NotAsked {
@@ -340,7 +347,7 @@ fn not_asked(run: &Run, packed: &Packed) -> Option<Difference> {
 
 /// Equal counts on completed runs, equal lengths of shortest counterexamples.
 fn wrong_engines(run: &Run, packed: &Packed) -> Option<Difference> {
-    let opinion = packed.stateright?;
+    let opinion = packed.opinion()?;
     let shortest = packed
         .report
         .violation(subject(run)?)

@@ -47,6 +47,28 @@ pub enum Form {
     Shuttle,
 }
 
+impl Form {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Packed, Self::Actors, Self::Loom, Self::Shuttle];
+
+    /// How it is spelled in the suite, in the ledger and in reports.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Packed => "packed",
+            Self::Actors => "actors",
+            Self::Loom => "loom",
+            Self::Shuttle => "shuttle",
+        }
+    }
+
+    /// The form that is spelled so.
+    #[must_use]
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.key() == key)
+    }
+}
+
 /// One run: a question with what is expected of it.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -213,20 +235,14 @@ const KEYS: [&str; 13] = [
 /// A check is one run for each memory model it gives expectations for.
 fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
     row.only(&KEYS)?;
-    let form = match if row.has("form") {
-        row.string("form")?
+    let form = if row.has("form") {
+        let given = row.string("form")?;
+        Form::from_key(given).ok_or_else(|| {
+            row.error_at("form", format!("unknown form `{given}`"))
+                .with_help("packed, actors, loom or shuttle")
+        })?
     } else {
-        "packed"
-    } {
-        "packed" => Form::Packed,
-        "actors" => Form::Actors,
-        "loom" => Form::Loom,
-        "shuttle" => Form::Shuttle,
-        other => {
-            return Err(row
-                .error_at("form", format!("unknown form `{other}`"))
-                .with_help("packed, actors, loom or shuttle"));
-        }
+        Form::Packed
     };
     let mut scenario = Scenario::default();
     if row.has("scenario") {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::ended;
-use seamcheck::agree::{Cell, disagreements, matrix};
+use seamcheck::agree::{Agreement, Cell, disagreements, matrix};
 use seamcheck::engine::{Limits, Watch};
 use seamcheck::runner::{Outcome, run_one};
 use seamcheck::suite::{Form, Run, built_in};
@@ -87,7 +87,7 @@ fn a_difference_is_shown_with_the_trace_of_the_side_that_has_one() {
     };
     assert_eq!(found.row.property, Property::NoSecondBusy);
     assert!(found.traces[0].contains("tdx_no_vcpus_enter_start()"));
-    let shown = seamcheck::report::agreement::in_suite(&matrix(&outcomes), &apart);
+    let shown = seamcheck::report::agreement::in_suite(&Agreement::of(&outcomes));
     assert!(
         shown.contains("with a second model: 1, of which 1 differ"),
         "{shown}"

@@ -69,11 +69,49 @@ fn a_verdict_names_what_it_rests_on() {
             "A1-A3 A5 A9-A18 A20 A22-A23",
         ),
         (&["prove"], "A1-A3 A5 A9-A19 A22-A23"),
+        // A violation is of one number of vCPUs.
+        (&["prove", "--set", "kick=none"], "A1-A3 A5 A9-A18 A22-A23"),
+        // Neither A3 nor A4: the memory is C11's.
+        (
+            &["code", "--window", "remove"],
+            "A1-A2 A5 A9-A12 A14-A15 A17 A22-A23 A26-A30",
+        ),
+        (
+            &["code", "--engine", "shuttle", "--schedules", "20"],
+            "A1-A2 A4-A5 A9-A15 A17 A22-A23 A26-A27",
+        ),
     ] {
         let said = words(&ended(args).out);
         let wanted = format!("rests on {rests} (check assumptions)");
         assert!(said.contains(&wanted), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn every_verdict_of_every_form_names_what_it_rests_on() {
+    let runs = [
+        "M01/sc",
+        "actors-M01/tso",
+        "loom-remove",
+        "shuttle-M19",
+        "live-1vcpu/sc",
+    ];
+    let json = ended(&[&["run", "--json"], &runs[..]].concat());
+    let report: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    let reported = report["runs"].as_array().expect("runs");
+    assert_eq!(reported.len(), runs.len());
+    for run in reported {
+        let rests_on = run["rests_on"].as_array();
+        let rests_on = rests_on.unwrap_or_else(|| panic!("{}", run["name"]));
+        let numbers = rests_on.iter().map(|number| number.as_u64().expect("one"));
+        let actors_own = numbers.clone().filter(|number| [24, 25].contains(number));
+        let is_actors = run["form"] == "actors";
+        assert_eq!(actors_own.count(), if is_actors { 2 } else { 0 });
+        assert!(numbers.clone().any(|number| number == 1));
+    }
+    let said = ended(&[&["run"], &runs[..]].concat()).out;
+    let rows = said.matches("rests on A1").count();
+    assert_eq!(rows, runs.len(), "{said}");
 }
 
 #[test]

@@ -41,7 +41,9 @@ fn stateright_finds_the_same_states_or_a_violation_of_the_same_length() {
         }
         for (property, _) in &run.expect {
             let what = format!("{}: {}", run.name, property.key());
-            let opinion = stateright::search(&system, *property);
+            let opinion =
+                stateright::search(&system, *property, Limits::default(), &Watch::default());
+            let opinion = opinion.expect("no limit is hit");
             let violation = report.violation(*property);
             assert_eq!(
                 opinion.violated_after,

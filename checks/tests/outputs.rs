@@ -127,14 +127,14 @@ fn a_file_for_which_there_is_no_room_ends_with_74_and_leaves_nothing_behind() {
 
 #[test]
 fn a_full_standard_output_ends_with_74() {
-    let full = File::options().write(true).open("/dev/full");
-    let output = program(&["list"])
-        .stdout(full.expect("Linux has it"))
-        .output();
-    let output = output.expect("the program starts");
-    assert_eq!(output.status.code(), Some(74));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("standard output: No space left"), "{said}");
+    for args in [&["list"][..], &["--help"], &["completions", "bash"]] {
+        let full = File::options().write(true).open("/dev/full");
+        let output = program(args).stdout(full.expect("Linux has it")).output();
+        let output = output.expect("the program starts");
+        assert_eq!(output.status.code(), Some(74), "{args:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("standard output: No space left"), "{said}");
+    }
 }
 
 #[test]
@@ -150,6 +150,9 @@ fn a_reader_that_has_gone_away_is_no_error() {
         &["what-if", "--json"],
         &["explain", "init-vcpu-twice/sc"],
         &["--help"],
+        &["agree", "M22"],
+        &["completions", "bash"],
+        &["matrix"],
     ] {
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
         drop(reader);
@@ -194,6 +197,36 @@ fn handles_sigint(child: &mut Child) -> bool {
     let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = u64::from_str_radix(caught.expect("there").trim(), 16);
     mask.expect("hexadecimal") & 2 != 0
+}
+
+#[test]
+fn ctrl_c_ends_the_code_under_every_engine_with_130() {
+    let many = ["--schedules", "4000000000"];
+    for args in [
+        &["code", "--window", "track", "--laps", "3"][..],
+        &[&["code", "--engine", "shuttle"], &many[..]].concat(),
+        &[&["code", "--engine", "std"], &many[..]].concat(),
+    ] {
+        let (output, took) = interrupted(&[args, &["--timeout", "60"]].concat());
+        assert_eq!(output.status.code(), Some(130), "{args:?}");
+        let said = words(&String::from_utf8_lossy(&output.stdout));
+        assert!(said.contains("because interrupted"), "{said}");
+        assert!(took < Duration::from_secs(5), "{args:?} {took:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_every_search_with_130() {
+    for args in [
+        &["sweep", "--timeout", "60"][..],
+        &["agree", "--timeout", "60"],
+        &["run", "actors-6.16-1.5.05-2vcpu", "--timeout", "60"],
+        &["run", "6.16-3vcpu-full", "--timeout", "60"],
+    ] {
+        let (output, took) = interrupted(args);
+        assert_eq!(output.status.code(), Some(130), "{args:?}");
+        assert!(took < Duration::from_secs(10), "{args:?} {took:?}");
+    }
 }
 
 #[test]

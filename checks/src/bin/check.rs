@@ -1,6 +1,5 @@
 //! `check`: runs the suite, answers questions.
 
-use clap::Parser;
 use seamcheck::cli::Cli;
 use seamcheck::command;
 use seamcheck::engine::Watch;
@@ -10,7 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match command::arguments::<Cli>() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
     let watch = Arc::new(Watch::default());
     let stop = Arc::clone(&watch);
     // The first signal asks searches to stop and report; the second ends the program.

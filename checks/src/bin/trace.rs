@@ -1,12 +1,15 @@
 //! `trace`: opens a counterexample in the terminal, as a page, or as text.
 
-use clap::Parser;
 use seamcheck::command;
 use seamcheck::viewer::{self, TraceCli};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match viewer::open(&TraceCli::parse()) {
+    let cli = match command::arguments::<TraceCli>() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    match viewer::open(&cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             let exit = failure.exit();

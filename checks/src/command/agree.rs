@@ -1,11 +1,11 @@
 //! `check agree`.
 
 use super::{Failure, limits, output, suite};
-use crate::agree::{asks_the_same, disagreements, matrix};
+use crate::agree::{Agreement, asks_the_same};
 use crate::cli::AgreeArgs;
 use crate::engine::Watch;
 use crate::exit::Exit;
-use crate::report::agreement;
+use crate::report;
 use crate::runner::{Difference, run_all};
 use crate::suite::{Form, Run, select};
 
@@ -27,10 +27,10 @@ pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
         limits.threads = 1;
     }
     let outcomes = run_all(runs, limits, watch, |_| {});
-    let (rows, apart) = (matrix(&outcomes), disagreements(&outcomes));
+    let agreement = Agreement::of(&outcomes);
     let found = outcomes.iter().flat_map(|outcome| &outcome.differences);
     let interrupted = (outcomes.len() < planned).then_some(Exit::Interrupted);
-    let disagreement = (!apart.is_empty()).then_some(Exit::Disagreement);
+    let disagreement = (!agreement.apart.is_empty()).then_some(Exit::Disagreement);
     let exit = Exit::worst(
         found
             .map(Difference::exit)
@@ -38,9 +38,9 @@ pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
             .chain(disagreement),
     );
     if args.json {
-        output::print_json(&agreement::json(&rows, &apart, exit))?;
+        output::print_json(&report::agreement::json(&agreement, exit))?;
     } else {
-        output::print(&agreement::human(&rows, &apart))?;
+        output::print(&report::agreement::human(&agreement))?;
     }
     Ok(exit)
 }

@@ -45,7 +45,7 @@ pub(super) fn what_if(args: &WhatIfArgs, watch: &Watch) -> Result<Exit, Failure>
         differences: Vec::new(),
     };
     if args.json {
-        output::print_json(&json::report(std::slice::from_ref(&outcome), exit, true))?;
+        output::print_json(&json::answer(&outcome, exit))?;
     } else if let Some(packed) = &outcome.packed {
         let diagram = trace.as_ref().map_or_else(String::new, |trace| {
             format!("\n{}", seamcheck_traces::race(trace))

@@ -2,50 +2,63 @@
 
 use super::{Failure, cut_short, explain, output};
 use crate::cli::CodeArgs;
+use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
 use crate::forms::code::request::version;
-use crate::forms::code::{CodeAnswer, CodeRequest, Engine, SavedSchedule, child, engine, schedule};
+use crate::forms::code::{
+    CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, schedule,
+};
 use crate::question::{Question, QuestionError, Source};
-use crate::report::grouped;
+use crate::report::{grouped, of_form, rests_on_text};
+use crate::suite::Form;
 use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
-use seamcheck_model::scenario::{MAX_VCPUS, Scenario};
+use seamcheck_model::scenario::{MAX_VCPUS, Memory, Scenario};
+use seamcheck_model::threads;
 use seamcheck_model::threads::Window;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// The format of `--json`.
 const FORMAT: &str = "seamcheck.code.v1";
 
-pub(super) fn code(args: &CodeArgs) -> Result<Exit, Failure> {
+pub(super) fn code(args: &CodeArgs, watch: &Watch) -> Result<Exit, Failure> {
+    let limits = Limits {
+        time: Duration::from_secs(args.timeout),
+        ..Limits::default()
+    };
+    let patience = Patience::new(limits, watch);
     let (request, answer) = match &args.replay {
-        Some(path) => replay(path)?,
+        Some(path) => replay(path, patience)?,
         None => {
             let request = request(args)?;
             let answer = match request.engine {
-                Engine::Loom => child::answer(&request)?,
-                _ => engine::answer(&request)?,
+                Engine::Loom => child::answer(&request, patience)?,
+                _ => engine::answer(&request, patience)?,
             };
             (request, answer)
         }
     };
     let verdict = answer.verdict(&request);
     let exit = exit_of(&answer, verdict);
+    let rests_on = rests_on(&request)?;
     if args.json {
         let report = Report {
             format: FORMAT,
             exit: exit as u8,
-            verdict: word(verdict),
+            verdict: verdict.word(),
+            rests_on,
             bounds: request.bounds_text(),
             request: &request,
             answer: &answer,
         };
         output::print_json(&report)?;
     } else {
-        output::print(&text(&request, &answer, verdict))?;
+        output::print(&text(&request, &answer, verdict, &rests_on))?;
     }
     if let Some(path) = &args.save {
         save(path, &request, &answer)?;
@@ -64,6 +77,7 @@ struct Report<'a> {
     format: &'static str,
     exit: u8,
     verdict: &'static str,
+    rests_on: Vec<u64>,
     bounds: String,
     request: &'a CodeRequest,
     answer: &'a CodeAnswer,
@@ -135,7 +149,7 @@ fn choice<T: ClosedEnum>(what: &str, name: &str) -> Result<T, Failure> {
     })
 }
 
-fn replay(path: &Path) -> Result<(CodeRequest, CodeAnswer), Failure> {
+fn replay(path: &Path, patience: Patience<'_>) -> Result<(CodeRequest, CodeAnswer), Failure> {
     let failure = |error: String| Failure::Schedule {
         path: path.to_owned(),
         error,
@@ -143,7 +157,7 @@ fn replay(path: &Path) -> Result<(CodeRequest, CodeAnswer), Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
     let saved = SavedSchedule::parse(&text).map_err(|error| failure(error.to_string()))?;
     let steps = saved.steps().map_err(|error| failure(error.to_string()))?;
-    let answer = engine::replay(&saved.request, steps)?;
+    let answer = engine::replay(&saved.request, steps, patience)?;
     if answer.failed.is_some() || answer.executions == 0 {
         let why = answer
             .failed
@@ -169,23 +183,33 @@ fn save(path: &Path, request: &CodeRequest, answer: &CodeAnswer) -> Result<(), F
     output::write(path, &(text + "\n"))
 }
 
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Holds => "holds",
-        Verdict::Violated(_) => "violated",
-        Verdict::Vacuous => "vacuous",
-        Verdict::Unknown(_) => "unknown",
+/// The ledger's numbers, of the profile that was named where it is still there.
+fn rests_on(request: &CodeRequest) -> Result<Vec<u64>, Failure> {
+    let scenario = Scenario {
+        vcpus: request.vcpus,
+        ..Scenario::default()
+    };
+    let mut question = request.question(scenario)?;
+    if let Ok(profile) = Source::kernel(&request.kernel).and_then(|kernel| kernel.profile()) {
+        question.profile = profile;
     }
+    let (form, memory) = match (request.engine, request.memory) {
+        (Engine::Loom, threads::Memory::Weak) => (Form::Loom, None),
+        (Engine::Loom, _) => (Form::Loom, Some(Memory::Sc)),
+        (Engine::Shuttle, _) => (Form::Shuttle, Some(Memory::Sc)),
+        (Engine::Std, _) => (Form::Shuttle, None),
+    };
+    Ok(of_form(question, form, memory))
 }
 
-fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict) -> String {
+fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict, rests_on: &[u64]) -> String {
     let mut out = String::new();
     let engine = match request.engine {
         Engine::Loom => format!("loom, {} memory", request.memory.key()),
         Engine::Shuttle => "shuttle".to_owned(),
         Engine::Std => "std".to_owned(),
     };
-    let _ = writeln!(out, "{} {}", word(verdict), request.property.key());
+    let _ = writeln!(out, "{} {}", verdict.word(), request.property.key());
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(out, "  {name:<12} {value}");
     };
@@ -222,6 +246,7 @@ fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict) -> String 
     if let Verdict::Unknown(cut) = verdict {
         line("because", cut.text());
     }
+    line("rests on", &rests_on_text(rests_on));
     let asked = request.property.key();
     let others: Vec<&str> = answer
         .seen_violated

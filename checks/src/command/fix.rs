@@ -19,7 +19,11 @@ use std::path::Path;
 pub(super) fn fix(args: &FixArgs, watch: &Watch) -> Result<Exit, Failure> {
     let (question, property) = asked(args)?;
     let fixes = fix::search(&question, property, limits(args.limits), watch)?;
-    let Some(fixes) = fixes else {
+    let Some(fixes) = fixes.map_err(|cut| Failure::CutShort {
+        name: args.what.clone(),
+        cut,
+    })?
+    else {
         return Err(QuestionError::Usage(format!(
             "{} is not violated there: there is nothing to fix",
             property.key()

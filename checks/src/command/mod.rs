@@ -24,7 +24,9 @@ use crate::engine::{Cut, Limits, Watch};
 use crate::exit::Exit;
 use crate::question::QuestionError;
 use crate::trace::file::FileError;
+use clap::Parser;
 use seamcheck_model::data::DataError;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +134,24 @@ impl Failure {
     }
 }
 
+/// Reads the command line; `Err` after a help text or a complaint, with what the program ends with.
+///
+/// # Errors
+/// The exit status, when there is nothing left to do.
+pub fn arguments<T: Parser>() -> Result<T, Exit> {
+    T::try_parse().map_err(|said| match said.print() {
+        Err(error) if !said.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            complain(Failure::Output {
+                what: "standard output".into(),
+                error,
+            });
+            Exit::Unwritable
+        }
+        _ if said.use_stderr() => Exit::Usage,
+        _ => Exit::AsExpected,
+    })
+}
+
 /// Prints a failure on standard error.
 pub fn complain(failure: Failure) {
     anstream::eprintln!("{:?}", miette::Report::new(failure));
@@ -153,7 +173,7 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Prove(args)) => prove::prove(&args, watch),
         Some(Command::Recheck(args)) => prove::again(&args),
         Some(Command::Assumptions(args)) => assumptions::assumptions(&args),
-        Some(Command::Code(args)) => code::code(&args),
+        Some(Command::Code(args)) => code::code(&args, watch),
         Some(Command::Child) => code::child(),
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Matrix(args)) => matrix::matrix(&args),

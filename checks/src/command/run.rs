@@ -1,7 +1,7 @@
 //! `check run`.
 
 use super::{Failure, limits_over, output, suite};
-use crate::agree::{disagreements, matrix};
+use crate::agree::Agreement;
 use crate::cli::{MessageFormat, RunArgs};
 use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
@@ -35,8 +35,9 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
     });
     progress.finish_and_clear();
     let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
-    let exit = exit_of(&outcomes, planned);
-    let printed = print(args, &outcomes, &totals, exit);
+    let agreement = Agreement::of(&outcomes);
+    let exit = exit_of(&outcomes, &agreement, planned);
+    let printed = print(args, &outcomes, &agreement, &totals, exit);
     // A verdict that differs is graver than a file that is missing.
     let mut all = vec![exit];
     for written in [
@@ -73,15 +74,22 @@ fn limits_of(profile: &Profile, args: &RunArgs, planned: usize) -> Limits {
     limits
 }
 
-fn print(args: &RunArgs, outcomes: &[Outcome], totals: &str, exit: Exit) -> Result<(), Failure> {
+fn print(
+    args: &RunArgs,
+    outcomes: &[Outcome],
+    agreement: &Agreement,
+    totals: &str,
+    exit: Exit,
+) -> Result<(), Failure> {
+    let json = || output::print_json(&json::suite(outcomes, agreement, exit));
     let text = || {
-        let agreement = agreement::in_suite(&matrix(outcomes), &disagreements(outcomes));
+        let agreement = agreement::in_suite(agreement);
         let suite = human::suite(outcomes, args.verbose);
         format!("{suite}{agreement}\n{totals}\n")
     };
     match args.message_format {
-        _ if args.json => output::print_json(&json::report(outcomes, exit, false)),
-        MessageFormat::Json => output::print_json(&json::report(outcomes, exit, false)),
+        _ if args.json => json(),
+        MessageFormat::Json => json(),
         MessageFormat::Human => output::print(&text()),
         MessageFormat::Github => {
             output::print(&format!("{}{}", text(), github::annotations(outcomes)))
@@ -113,9 +121,9 @@ fn write_junit(args: &RunArgs, outcomes: &[Outcome], names: &[String]) -> Result
     output::write(path, &text)
 }
 
-fn exit_of(outcomes: &[Outcome], planned: usize) -> Exit {
+fn exit_of(outcomes: &[Outcome], agreement: &Agreement, planned: usize) -> Exit {
     let interrupted = (outcomes.len() < planned).then_some(Exit::Interrupted);
-    let apart = (!disagreements(outcomes).is_empty()).then_some(Exit::Disagreement);
+    let apart = (!agreement.apart.is_empty()).then_some(Exit::Disagreement);
     let found = outcomes
         .iter()
         .flat_map(|outcome| outcome.differences.iter().map(Difference::exit));

@@ -2,6 +2,7 @@
 
 pub mod exact;
 pub mod stateright;
+pub(crate) mod supervised;
 
 use seamcheck_model::property::{Property, Witness};
 use seamcheck_model::system::Event;

@@ -4,14 +4,16 @@
 //! already, so no symmetry is asked of the checker; one run per property, because a later
 //! discovery overwrites an earlier path (stateright 0.31).
 
-use super::Clock;
+use super::supervised::supervise;
+use super::{Clock, Cut, Limits, Watch};
 use seamcheck_model::property::Property as Claim;
 use seamcheck_model::system::{System, pack};
 use stateright::{Checker, Model, Property};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// About what a state takes in its tables and its queue; it can not be told to stop.
+/// About what a state takes in its tables and its queue.
 pub const BYTES_PER_STATE: u64 = 200;
 
 /// What stateright found.
@@ -37,6 +39,8 @@ struct Node<const W: usize> {
 struct Packed<const W: usize> {
     system: Arc<System>,
     claim: Claim,
+    /// Set to end the search: no state has successors any more.
+    stopped: AtomicBool,
 }
 
 impl<const W: usize> Model for Packed<W> {
@@ -52,7 +56,7 @@ impl<const W: usize> Model for Packed<W> {
     }
 
     fn actions(&self, node: &Self::State, actions: &mut Vec<Self::Action>) {
-        if node.broken {
+        if node.broken || self.stopped.load(Ordering::Relaxed) {
             return;
         }
         let scenario = &self.system.scenario;
@@ -91,35 +95,54 @@ impl<const W: usize> Packed<W> {
 }
 
 /// Searches breadth first on one thread for a violation of `claim`; complete when there is none.
-#[must_use]
-pub fn search(system: &Arc<System>, claim: Claim) -> Opinion {
+///
+/// # Errors
+/// With the limit that was hit before.
+pub fn search(
+    system: &Arc<System>,
+    claim: Claim,
+    limits: Limits,
+    watch: &Watch,
+) -> Result<Opinion, Cut> {
     let words = pack::words(system.scenario.vcpus, system.threads.len());
     match words {
-        1 => run::<1>(system, claim),
-        2 => run::<2>(system, claim),
-        3 => run::<3>(system, claim),
-        4 => run::<4>(system, claim),
-        5 => run::<5>(system, claim),
-        _ => run::<{ pack::MAX_WORDS }>(system, claim),
+        1 => run::<1>(system, claim, limits, watch),
+        2 => run::<2>(system, claim, limits, watch),
+        3 => run::<3>(system, claim, limits, watch),
+        4 => run::<4>(system, claim, limits, watch),
+        5 => run::<5>(system, claim, limits, watch),
+        _ => run::<{ pack::MAX_WORDS }>(system, claim, limits, watch),
     }
 }
 
-fn run<const W: usize>(system: &Arc<System>, claim: Claim) -> Opinion {
+fn run<const W: usize>(
+    system: &Arc<System>,
+    claim: Claim,
+    limits: Limits,
+    watch: &Watch,
+) -> Result<Opinion, Cut> {
     let clock = Clock::start();
     let model = Packed::<W> {
         system: Arc::clone(system),
         claim,
+        stopped: AtomicBool::new(false),
     };
-    let checker = model.checker().threads(1).spawn_bfs().join();
+    let checker = model.checker().threads(1).spawn_bfs();
+    let stop = |model: &Packed<W>| model.stopped.store(true, Ordering::Relaxed);
+    let cut = supervise(&checker, limits, watch, BYTES_PER_STATE, stop);
+    let checker = checker.join();
+    if let Some(cut) = cut {
+        return Err(cut);
+    }
     let states = checker.unique_state_count() as u64;
     let violated_after = checker
         .discovery("claim")
         .map(|path| path.into_actions().len() as u64);
     let collision = (states as f64).powi(2) / 2f64.powi(65);
-    Opinion {
+    Ok(Opinion {
         states,
         violated_after,
         collision,
         elapsed: clock.elapsed(),
-    }
+    })
 }

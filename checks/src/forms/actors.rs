@@ -2,6 +2,7 @@
 //! property that is broken, one for the shortest way there.
 
 use super::{FormReport, TraceStep};
+use crate::engine::supervised::supervise;
 use crate::engine::{Clock, Cut, Limits, Watch};
 use crate::question::{Question, QuestionError};
 use crate::verdict::Verdict;
@@ -10,7 +11,6 @@ use seamcheck_model::actors::{Delivery, Protocol, Setup, Snapshot, Step};
 use seamcheck_model::property::Property;
 use stateright::{Checker, Model, Property as Asked};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Searches the actors of a question.
 ///
@@ -28,12 +28,17 @@ pub fn search(
     let mut trace = Vec::new();
     for property in wanted {
         let verdict = if found.broken & property.bit() != 0 {
-            let steps = shortest(setup(question)?, *property);
-            let length = steps.len() as u64;
-            if trace.is_empty() {
-                trace = steps;
+            match shortest(setup(question)?, *property, limits, watch) {
+                Ok(steps) => {
+                    let length = steps.len() as u64;
+                    if trace.is_empty() {
+                        trace = steps;
+                    }
+                    Verdict::Violated(length)
+                }
+                Err(Cut::Interrupted) => Verdict::Unknown(Cut::Interrupted),
+                Err(_) => Verdict::Unknown(Cut::NoTrace),
             }
-            Verdict::Violated(length)
         } else if let Some(cut) = found.cut {
             Verdict::Unknown(cut)
         } else if found.says_nothing_about(*property) {
@@ -111,6 +116,12 @@ const SAFETY: [Property; 10] = [
 ];
 
 impl Observed {
+    fn saw(&self, witness: Witness) {
+        if let Some(index) = self.required.iter().position(|one| *one == witness) {
+            self.seen.fetch_or(1 << index, Ordering::Relaxed);
+        }
+    }
+
     /// Looks at a state. Every state is looked at once: stateright asks each property of each.
     fn look(&self, state: &Snapshot) {
         if state.memory().overflowed {
@@ -148,7 +159,15 @@ impl Model for Observed {
     }
 
     fn next_state(&self, state: &Snapshot, step: Step) -> Option<Snapshot> {
-        self.protocol.next_state(state, step)
+        self.protocol.follow(state, step, |made| {
+            let about = self.protocol.concerned_by(made);
+            if about & !self.concerned.load(Ordering::Relaxed) != 0 {
+                self.concerned.fetch_or(about, Ordering::Relaxed);
+            }
+            if made.is_last {
+                self.saw(Witness::LastCall);
+            }
+        })
     }
 
     fn properties(&self) -> Vec<Asked<Self>> {
@@ -173,7 +192,8 @@ fn look_everywhere(setup: &Setup, limits: Limits, watch: &Watch) -> Found {
         stopped: AtomicBool::new(false),
     };
     let checker = observed.checker().threads(limits.threads).spawn_dfs();
-    let cut = supervise(&checker, limits, watch);
+    let stop = |model: &Observed| model.stopped.store(true, Ordering::Relaxed);
+    let cut = supervise(&checker, limits, watch, BYTES_PER_STATE, stop);
     let checker = checker.join();
     let model = checker.model();
     let seen = model.seen.load(Ordering::Relaxed);
@@ -191,47 +211,69 @@ fn look_everywhere(setup: &Setup, limits: Limits, watch: &Watch) -> Found {
     }
 }
 
-/// Waits for the search to end, and ends it when a limit is hit; says which.
-fn supervise(checker: &impl Checker<Observed>, limits: Limits, watch: &Watch) -> Option<Cut> {
-    let (clock, mut pause) = (Clock::start(), Duration::from_micros(200));
-    let mut cut = None;
-    while !checker.is_done() {
-        let states = checker.unique_state_count() as u64;
-        let hit = if watch.is_stopped() {
-            Some(Cut::Interrupted)
-        } else if states >= limits.states {
-            Some(Cut::States)
-        } else if states * BYTES_PER_STATE >= limits.memory {
-            Some(Cut::Memory)
-        } else {
-            (clock.elapsed() >= limits.time).then_some(Cut::Time)
-        };
-        if hit.is_some() && cut.is_none() {
-            cut = hit;
-            checker.model().stopped.store(true, Ordering::Relaxed);
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
-    cut
-}
-
 /// What a state takes, about. Not the eight bytes of its fingerprint count, but what waits in the depth
 /// first search: stateright keeps with each waiting state the whole path to it. 250 bytes a state were
 /// measured with two vCPUs, more than a kilobyte with three.
 const BYTES_PER_STATE: u64 = 2048;
 
+/// The actors, watched for one property.
+struct Watched {
+    protocol: Protocol,
+    /// As in [`Observed`].
+    stopped: AtomicBool,
+}
+
+impl Model for Watched {
+    type State = Snapshot;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<Snapshot> {
+        self.protocol.init_states()
+    }
+
+    fn actions(&self, state: &Snapshot, steps: &mut Vec<Step>) {
+        if !self.stopped.load(Ordering::Relaxed) {
+            self.protocol.actions(state, steps);
+        }
+    }
+
+    fn next_state(&self, state: &Snapshot, step: Step) -> Option<Snapshot> {
+        self.protocol.next_state(state, step)
+    }
+
+    fn properties(&self) -> Vec<Asked<Self>> {
+        vec![Asked::always(CLAIM, |model, state| {
+            model.protocol.broken(state) == 0
+        })]
+    }
+}
+
+const CLAIM: &str = "claim";
+
 /// The shortest way to a violation, breadth first, on one thread and with one property: with more of
 /// either stateright reports a longer one.
-fn shortest(mut setup: Setup, property: Property) -> Vec<TraceStep> {
-    use seamcheck_model::closed_enum::ClosedEnum;
+fn shortest(
+    mut setup: Setup,
+    property: Property,
+    limits: Limits,
+    watch: &Watch,
+) -> Result<Vec<TraceStep>, Cut> {
     setup.watched = property.bit();
-    let protocol = Protocol::new(setup, Delivery::AtOnce);
-    let checker = protocol.checker().spawn_bfs().join();
-    let path = checker.discovery(property.key());
-    let steps = path.map(stateright::Path::into_actions).unwrap_or_default();
-    steps
-        .iter()
-        .map(|step| TraceStep(checker.model().format_action(step)))
-        .collect()
+    let model = Watched {
+        protocol: Protocol::new(setup, Delivery::AtOnce),
+        stopped: AtomicBool::new(false),
+    };
+    let checker = model.checker().spawn_bfs();
+    let stop = |model: &Watched| model.stopped.store(true, Ordering::Relaxed);
+    let cut = supervise(&checker, limits, watch, BYTES_PER_STATE, stop);
+    let checker = checker.join();
+    let path = checker.discovery(CLAIM);
+    match (path, cut) {
+        (_, Some(cut)) => Err(cut),
+        (path, None) => {
+            let steps = path.map(stateright::Path::into_actions).unwrap_or_default();
+            let text = |step| TraceStep(checker.model().protocol.format_action(step));
+            Ok(steps.iter().map(text).collect())
+        }
+    }
 }

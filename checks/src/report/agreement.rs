@@ -1,6 +1,6 @@
 //! The matrix of agreement: rows mutants, columns forms of the claim.
 
-use crate::agree::{Cell, Column, Disagreement, Row};
+use crate::agree::{Agreement, Cell, Column, Disagreement, Row};
 use crate::exit::Exit;
 use seamcheck_model::actors;
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -16,24 +16,31 @@ use std::fmt::Write;
 const FORMAT: &str = "seamcheck.agreement.v1";
 
 #[derive(Serialize)]
-struct Matrix<'a> {
+struct Matrix {
     format: &'static str,
     exit: u8,
-    columns: Vec<&'static str>,
-    rows: Vec<Line<'a>>,
-    disagreements: Vec<Shown<'a>>,
+    #[serde(flatten)]
+    table: Table,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    mutant: &'a str,
+/// The matrix, as it stands in this format and in the suite's report.
+#[derive(Debug, Serialize)]
+pub(super) struct Table {
+    columns: Vec<&'static str>,
+    rows: Vec<Line>,
+    disagreements: Vec<Shown>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    mutant: String,
     memory: &'static str,
     property: &'static str,
     agrees: bool,
     cells: BTreeMap<&'static str, CellText>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", untagged)]
 enum CellText {
     Verdict {
@@ -49,41 +56,41 @@ enum CellText {
     },
 }
 
-#[derive(Serialize)]
-struct Shown<'a> {
-    mutant: &'a str,
+#[derive(Debug, Serialize)]
+struct Shown {
+    mutant: String,
     memory: &'static str,
     property: &'static str,
-    traces: BTreeMap<&'static str, &'a str>,
+    traces: BTreeMap<&'static str, String>,
 }
 
 /// The matrix as JSON.
 #[must_use]
-pub fn json<'a>(
-    rows: &'a [Row],
-    disagreements: &'a [Disagreement],
-    exit: Exit,
-) -> impl Serialize + 'a {
+pub fn json(agreement: &Agreement, exit: Exit) -> impl Serialize + use<> {
     Matrix {
         format: FORMAT,
         exit: exit as u8,
-        columns: Column::ALL.map(Column::name).to_vec(),
-        rows: rows.iter().map(line).collect(),
-        disagreements: disagreements
-            .iter()
-            .map(|found| Shown {
-                mutant: &found.row.mutant,
-                memory: found.row.memory.key(),
-                property: found.row.property.key(),
-                traces: by_column(&found.traces, |trace| trace.as_str()),
-            })
-            .collect(),
+        table: table(agreement),
     }
 }
 
-fn line(row: &Row) -> Line<'_> {
+pub(super) fn table(agreement: &Agreement) -> Table {
+    let shown = |found: &Disagreement| Shown {
+        mutant: found.row.mutant.clone(),
+        memory: found.row.memory.key(),
+        property: found.row.property.key(),
+        traces: by_column(&found.traces, String::clone),
+    };
+    Table {
+        columns: Column::ALL.map(Column::name).to_vec(),
+        rows: agreement.rows.iter().map(line).collect(),
+        disagreements: agreement.apart.iter().map(shown).collect(),
+    }
+}
+
+fn line(row: &Row) -> Line {
     Line {
-        mutant: &row.mutant,
+        mutant: row.mutant.clone(),
         memory: row.memory.key(),
         property: row.property.key(),
         agrees: row.agrees(),
@@ -184,7 +191,8 @@ fn in_table(cell: &Cell) -> String {
 /// The matrix for people: sequential consistency and x86-TSO side by side, questions that come out
 /// alike on one line.
 #[must_use]
-pub fn human(rows: &[Row], disagreements: &[Disagreement]) -> String {
+pub fn human(agreement: &Agreement) -> String {
+    let Agreement { rows, apart } = agreement;
     let mut out = String::new();
     let heads: Vec<String> = Memory::ALL
         .iter()
@@ -210,7 +218,7 @@ pub fn human(rows: &[Row], disagreements: &[Disagreement]) -> String {
     for why in reasons(rows) {
         let _ = writeln!(out, "\n{why}");
     }
-    for found in disagreements {
+    for found in apart {
         show(&mut out, found);
     }
     let _ = writeln!(out, "\n{}", totals(rows));
@@ -233,12 +241,13 @@ pub fn totals(rows: &[Row]) -> String {
 /// What a suite's report says of it: one line, and both sides of each disagreement; nothing when the
 /// suite asks nothing twice.
 #[must_use]
-pub fn in_suite(rows: &[Row], disagreements: &[Disagreement]) -> String {
+pub fn in_suite(agreement: &Agreement) -> String {
+    let Agreement { rows, apart } = agreement;
     let mut out = String::new();
     if rows.iter().any(|row| row.verdicts() > 1) {
         let _ = writeln!(out, "\n{}; `check agree` prints the matrix", totals(rows));
     }
-    for found in disagreements {
+    for found in apart {
         show(&mut out, found);
     }
     out

@@ -1,6 +1,7 @@
 //! The report for GitHub Actions: a few annotations, and everything in the step summary.
 
-use super::{differences, scope, subject};
+use super::{differences, rests_on, scope, subject};
+use crate::assumptions::tags;
 use crate::runner::Outcome;
 use std::fmt::Write;
 
@@ -44,8 +45,8 @@ pub fn summary(outcomes: &[Outcome], totals: &str) -> String {
         if outcome.run.group != group {
             group = &outcome.run.group;
             let _ = writeln!(out, "\n### {}\n", cell(group));
-            let _ = writeln!(out, "| run | verdict | property | as expected |");
-            let _ = writeln!(out, "| --- | --- | --- | --- |");
+            let _ = writeln!(out, "| run | verdict | property | rests on | as expected |");
+            let _ = writeln!(out, "| --- | --- | --- | --- | --- |");
         }
         let (verdict, property) = subject(outcome);
         let as_expected = if outcome.differences.is_empty() {
@@ -55,10 +56,11 @@ pub fn summary(outcomes: &[Outcome], totals: &str) -> String {
         };
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} |",
             cell(&outcome.run.name),
             cell(&verdict),
             cell(property),
+            tags(&rests_on(outcome)),
             cell(&as_expected)
         );
     }

@@ -1,7 +1,10 @@
 //! The report for programs: `seamcheck.report.v1`, documented in docs/json.md.
 
+use super::agreement::{self, Table};
 use super::{never_fired, particulars, reductions, rests_on};
+use crate::agree::Agreement;
 use crate::exit::Exit;
+use crate::packed::Packed;
 use crate::prove::answer::Proof;
 use crate::runner::Outcome;
 use crate::scenario_text;
@@ -22,6 +25,8 @@ pub struct Report {
     tool: &'static str,
     exit: u8,
     runs: Vec<RunReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agreement: Option<Table>,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,18 +147,28 @@ impl From<&Proof> for ProofText {
     }
 }
 
-/// A report of outcomes; `asked` for an answer, where the suite expects nothing.
+/// A suite's report.
 #[must_use]
-pub fn report(outcomes: &[Outcome], exit: Exit, asked: bool) -> Report {
-    let runs = outcomes
-        .iter()
-        .map(|outcome| run_report(outcome, asked))
-        .collect();
+pub fn suite(outcomes: &[Outcome], agreement: &Agreement, exit: Exit) -> Report {
+    let runs = outcomes.iter().map(|outcome| run_report(outcome, false));
     Report {
         format: FORMAT,
         tool: crate::TOOL,
         exit: exit as u8,
-        runs,
+        runs: runs.collect(),
+        agreement: Some(agreement::table(agreement)),
+    }
+}
+
+/// An answer, where nothing is expected and nothing compared.
+#[must_use]
+pub fn answer(outcome: &Outcome, exit: Exit) -> Report {
+    Report {
+        format: FORMAT,
+        tool: crate::TOOL,
+        exit: exit as u8,
+        runs: vec![run_report(outcome, true)],
+        agreement: None,
     }
 }
 
@@ -184,6 +199,7 @@ pub fn list(runs: &[Run]) -> Report {
         tool: crate::TOOL,
         exit: 0,
         runs,
+        agreement: None,
     }
 }
 
@@ -193,12 +209,7 @@ fn head(run: &Run) -> RunReport {
         check: run.check.clone(),
         group: run.group.clone(),
         about: run.about.clone(),
-        form: match run.form {
-            crate::suite::Form::Packed => "packed",
-            crate::suite::Form::Actors => "actors",
-            crate::suite::Form::Loom => "loom",
-            crate::suite::Form::Shuttle => "shuttle",
-        },
+        form: run.form.key(),
         question: QuestionText::of(run),
         verdicts: Vec::new(),
         search: None,
@@ -245,7 +256,7 @@ fn run_report(outcome: &Outcome, asked: bool) -> RunReport {
         stateright: outcome
             .packed
             .as_ref()
-            .and_then(|packed| packed.stateright)
+            .and_then(Packed::opinion)
             .map(|opinion| StaterightText {
                 states: opinion.states,
                 violated_after: opinion.violated_after,

@@ -1,6 +1,6 @@
 //! The report as JUnit XML: a test suite for each group, a test case for each run.
 
-use super::{differences, scope};
+use super::{differences, rests_on, rests_on_text, scope};
 use crate::runner::Outcome;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite, XmlString};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -54,6 +54,10 @@ fn case(outcome: &Outcome) -> TestCase {
     let mut said = Vec::new();
     for (property, _, found) in &outcome.verdicts {
         said.push(format!("{}: {found}", property.key()));
+    }
+    let rests = rests_on(outcome);
+    if !rests.is_empty() {
+        said.push(format!("rests on {}", rests_on_text(&rests)));
     }
     case.set_system_out(format!("{}\n{}", scope(outcome), said.join("\n")));
     case

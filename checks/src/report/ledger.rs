@@ -24,6 +24,7 @@ struct Entry {
     text: String,
     source: String,
     applies: &'static str,
+    forms: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     weakened_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +48,7 @@ pub fn json(ledger: &[Assumption], runs: &[Run]) -> Report {
         text: one.text.clone(),
         source: one.source.clone(),
         applies: one.applies.text(),
+        forms: one.forms.iter().map(|form| form.key()).collect(),
         weakened_by: one.weakened.clone().ok(),
         then: one
             .weakened
@@ -71,7 +73,7 @@ pub fn human(ledger: &[Assumption], runs: &[Run]) -> String {
         let mut line = |head: &str, text: &str| human::wrapped(&mut out, head, text);
         line("assumed", &one.text);
         line("grounds", &one.source);
-        line("by", one.applies.text());
+        line("by", &one.by());
         match &one.weakened {
             Ok(name) => {
                 let then = expected(runs, name).unwrap_or_default();
@@ -95,7 +97,7 @@ pub fn markdown(ledger: &[Assumption], runs: &[Run]) -> String {
     for one in ledger {
         let _ = writeln!(out, "\n## A{}\n\n{}\n", one.number, one.text);
         let _ = writeln!(out, "- Grounds: {}", one.source);
-        let _ = writeln!(out, "- Assumed by {}.", one.applies.text());
+        let _ = writeln!(out, "- Assumed by {}.", one.by());
         let _ = match &one.weakened {
             Ok(name) => {
                 let then = expected(runs, name).unwrap_or_default();

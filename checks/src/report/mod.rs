@@ -23,8 +23,9 @@ use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
 use seamcheck_model::scenario::Scenario;
-use seamcheck_model::system::System;
+use seamcheck_model::scenario::{MAX_VCPUS, Memory};
 use seamcheck_model::system::labels::{OUTCOMES, Part};
+use seamcheck_model::system::{Reductions, System};
 
 /// Lines none of whose outcomes was ever taken, in words.
 #[must_use]
@@ -105,15 +106,40 @@ pub fn particulars(packed: &Packed) -> Vec<String> {
 /// The numbers of the assumptions in the ledger that a run's verdicts rest on.
 #[must_use]
 pub fn rests_on(outcome: &Outcome) -> Vec<u64> {
+    let run = &outcome.run;
     let Some(packed) = &outcome.packed else {
-        return Vec::new();
+        let question = run.question().ok().filter(|_| !outcome.verdicts.is_empty());
+        let memory = (!run.name.ends_with("/weak")).then_some(run.scenario.memory);
+        return question.map_or_else(Vec::new, |asked| of_form(asked, run.form, memory));
     };
     let mut verdicts = outcome.verdicts.iter();
     let kind = Kind {
         every_number: matches!(packed.proof, Some(Ok(_))),
         liveness: verdicts.any(|(property, ..)| property.is_liveness()),
+        ..Kind::packed(run.scenario.memory)
     };
     assumptions::of(&packed.question, &packed.system, kind)
+}
+
+/// The numbers that the verdicts of another form rest on. They are those of a search by the packed
+/// model with as many vCPUs as it has room for: one more than that changes none.
+pub(crate) fn of_form(mut question: Question, form: Form, memory: Option<Memory>) -> Vec<u64> {
+    question.scenario.vcpus = question.scenario.vcpus.min(MAX_VCPUS);
+    let kind = Kind {
+        form,
+        memory,
+        ..Kind::packed(Memory::Sc)
+    };
+    let system = question.system(Reductions::ALL);
+    system.map_or_else(
+        |_| Vec::new(),
+        |system| assumptions::of(&question, &system, kind),
+    )
+}
+
+/// `rests on` in a report for people.
+pub(crate) fn rests_on_text(numbers: &[u64]) -> String {
+    format!("{} (check assumptions)", assumptions::tags(numbers))
 }
 
 /// The same of a question and its system.

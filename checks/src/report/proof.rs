@@ -75,10 +75,6 @@ pub fn json(
     answer: &Answer,
     exit: Exit,
 ) -> Result<Report, QuestionError> {
-    let rests_on = match answer {
-        Answer::Holds(_) => proof_rests_on(question)?,
-        _ => Vec::new(),
-    };
     let found = if let Answer::Violated(found) = answer {
         Some(found)
     } else {
@@ -100,14 +96,15 @@ pub fn json(
         length: found.and_then(|found| found.report.violation(property).map(|it| it.length())),
         because: because(answer),
         up_to_bug_on: matches!(answer, Answer::Holds(proof) if proof.up_to_bug_on),
-        rests_on,
+        rests_on: rests_on(question, answer)?,
     })
 }
 
-fn proof_rests_on(question: &Question) -> Result<Vec<u64>, QuestionError> {
+/// A violation is one number of vCPUs' own; what else is said is said of every number.
+fn rests_on(question: &Question, answer: &Answer) -> Result<Vec<u64>, QuestionError> {
     let kind = Kind {
-        every_number: true,
-        liveness: false,
+        every_number: !matches!(answer, Answer::Violated(_)),
+        ..Kind::packed(question.scenario.memory)
     };
     Ok(assumptions::of(question, &system(question)?, kind))
 }
@@ -171,12 +168,11 @@ pub fn human(
         for assumption in super::assumed(question, &system) {
             line("assumes", &assumption);
         }
-        let rests = proof_rests_on(question)?;
-        line(
-            "rests on",
-            &format!("{} (check assumptions)", assumptions::tags(&rests)),
-        );
     }
+    line(
+        "rests on",
+        &super::rests_on_text(&rests_on(question, answer)?),
+    );
     if let Answer::Unproved(bad) = answer {
         out.push_str(&abstract_path(&system(question)?, bad));
     }

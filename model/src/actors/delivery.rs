@@ -17,8 +17,9 @@
 //! An IPI is not part of a step: it arrives when it likes. A test compares the three on one vCPU.
 
 use super::message::{Cpu, MEMORY, Msg, ZAPPER, vcpu};
+use super::observe::Made;
 use super::vcpu::Vcpu;
-use super::zapper::Zapper;
+use super::zapper::{Deed, Zapper};
 use super::{Agent, AgentState, MemoryState, ModuleState, Setup, VcpuState, ZapperState};
 use crate::actors::message::{MODULE, Move};
 use stateright::actor::{ActorModel, ActorModelAction, ActorModelState, Id, Network};
@@ -165,6 +166,26 @@ impl Protocol {
         self.actors.next_state(state, step)
     }
 
+    /// The state after a transition; `made` is told of each SEAMCALL that is made in it.
+    pub fn follow(
+        &self,
+        state: &Snapshot,
+        step: Step,
+        mut made: impl FnMut(Made),
+    ) -> Option<Snapshot> {
+        made_in(self, &state.0, &step)
+            .into_iter()
+            .for_each(&mut made);
+        let mut next = self.one(&state.0, step)?;
+        if self.delivery == Delivery::AtOnce {
+            while let Some(step) = part_of_a_step(&next) {
+                made_in(self, &next, &step).into_iter().for_each(&mut made);
+                next = self.one(&next, step)?;
+            }
+        }
+        Some(Snapshot(next))
+    }
+
     /// The path with every delivery as a step of its own, as the actors know it.
     fn spelled_out(
         &self,
@@ -228,13 +249,7 @@ impl Model for Protocol {
     }
 
     fn next_state(&self, state: &Snapshot, step: Step) -> Option<Snapshot> {
-        let mut next = self.one(&state.0, step)?;
-        if self.delivery == Delivery::AtOnce {
-            while let Some(step) = part_of_a_step(&next) {
-                next = self.one(&next, step)?;
-            }
-        }
-        Some(Snapshot(next))
+        self.follow(state, step, |_| {})
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -249,6 +264,29 @@ impl Model for Protocol {
         let drawn = self.actors.as_svg(self.spelled_out(path)?)?;
         Some(super::text::without_timeouts(&drawn))
     }
+}
+
+/// The SEAMCALL that is delivered to the module.
+fn made_in(protocol: &Protocol, state: &ActorModelState<Agent>, step: &Step) -> Option<Made> {
+    let Step::Deliver {
+        src,
+        msg: Msg::Seamcall(leaf),
+        ..
+    } = step
+    else {
+        return None;
+    };
+    let is_last = match &*state.actor_states[usize::from(*src)] {
+        AgentState::Zapper(zapper) => {
+            let deed = protocol.zapper().program[usize::from(zapper.at)];
+            deed == Deed::LastCall(*leaf)
+        }
+        _ => false,
+    };
+    Some(Made {
+        leaf: *leaf,
+        is_last,
+    })
 }
 
 /// What is first in each channel.

@@ -53,6 +53,15 @@ impl Witness {
     }
 }
 
+/// A SEAMCALL that is made in a transition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its place in [`LEAVES`].
+    pub leaf: u8,
+    /// It is one whose BUSY nobody can handle any more.
+    pub is_last: bool,
+}
+
 impl Protocol {
     /// The witnesses that the claim needs: every collision that two actors can bring about, and what
     /// follows from one.
@@ -176,6 +185,20 @@ impl Protocol {
             broken |= Property::NoMarkLeft.bit();
         }
         broken & self.setup.watched
+    }
+
+    /// The properties that a SEAMCALL is about, as a set of [`Property::bit`]s. Where nobody contends
+    /// what it locks it is made in one transition, and no state shows it under way.
+    #[must_use]
+    pub fn concerned_by(&self, made: Made) -> u16 {
+        let of_leaf = match made.leaf {
+            super::TRACK => Property::EpochEmpty.bit(),
+            REMOVE => Property::TrackedRemove.bit(),
+            ENTER => Property::FlagTested.bit(),
+            _ => 0,
+        };
+        let last = Property::NoSecondBusy.bit() | Property::NoVcpuInside.bit();
+        of_leaf | if made.is_last { last } else { 0 }
     }
 
     /// Whether what the property is about happens in the state.

@@ -332,10 +332,9 @@ impl Vcpu {
         // A SEAMCALL that failed has written its own exit reason, which is no interrupt.
         state.exit = if busy { ExitReason::None } else { exit };
         let early = self.decisions.mode_outside == ModeOutside::BeforeVpEnter;
-        let loops = reenters || self.decisions.flag_return == FlagReturn::ReenterGuest;
         if busy && reenters {
             self.go(state, Place::ReenterRequest, o);
-        } else if early && !loops {
+        } else if early {
             self.irqs_on(state, Place::SrcuReadLock, o);
         } else {
             self.go(state, Place::StoreOutside, o);

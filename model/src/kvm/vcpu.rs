@@ -192,19 +192,20 @@ fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves,
     );
     let reenter = busy_reenters.then(|| asm.to(at.reenter));
     asm.line(Instr::VpEnterStatus { reenter }, "vp_enter_ret?");
-    if decisions.mode_outside == ModeOutside::BeforeVpEnter && !reenters {
+    if decisions.mode_outside == ModeOutside::BeforeVpEnter {
         asm.line(
             Instr::Jump {
                 to: asm.to(at.entered),
             },
             "mode is stored already",
         );
-    }
-    if reenters {
+    } else if reenters {
         asm.line(
             Instr::Jump { to: asm.to(at.out) },
             "leave the fastpath loop",
         );
+    }
+    if reenters {
         asm.function("vcpu_enter_guest", X86);
         asm.place(at.reenter);
         exit_request(asm, decisions, at.out);

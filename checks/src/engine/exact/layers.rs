@@ -5,15 +5,15 @@
 //! half nobody changes the table of moves: what is not in it yet is put aside and worked out in
 //! between, by one thread.
 
-use super::interned::VcpuId;
-use super::moves::{By, MoveTable, Moves};
+mod found;
+
+use super::moves::MoveTable;
 use super::visited::{Visited, shard};
 use super::{Key, Until};
 use crate::engine::{Clock, Cut, Limits, Report, Watch};
+use found::{Found, Handed, sort, state, turns};
 use seamcheck_model::property::Witness;
-use seamcheck_model::scenario::MAX_VCPUS;
-use seamcheck_model::system::state::Vcpu;
-use seamcheck_model::system::{Agent, State, System};
+use seamcheck_model::system::System;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -30,37 +30,6 @@ struct Shard<const W: usize> {
     next: Vec<Key<W>>,
     states: u64,
     broken: u16,
-}
-
-/// Successors that belong to one shard.
-#[derive(Clone, Default)]
-#[repr(align(128))]
-struct Handed<const W: usize> {
-    keys: Vec<Key<W>>,
-}
-
-/// What one thread found.
-#[derive(Default)]
-#[repr(align(128))]
-struct Found<const W: usize> {
-    /// Successors, by the shard they belong to.
-    successors: Vec<Handed<W>>,
-    /// Agents whose moves are not known yet.
-    unknown: Vec<(Key<W>, Turn)>,
-    /// How often each move was taken.
-    taken: Vec<u64>,
-    witnesses: BTreeSet<Witness>,
-    broken: u16,
-    overflowed: bool,
-}
-
-/// An agent's turn in a state.
-#[derive(Clone, Copy)]
-struct Turn {
-    by: By,
-    agent: Agent,
-    /// The vCPU that the moves are about.
-    about: Option<usize>,
 }
 
 /// The search.
@@ -298,118 +267,6 @@ impl<'a, const W: usize> Layers<'a, W> {
             keys * size_of::<Key<W>>() + found.taken.capacity() * size_of::<u64>()
         });
         (shards.sum::<usize>() + found.sum::<usize>() + self.moves.bytes()) as u64
-    }
-}
-
-impl<const W: usize> Found<W> {
-    fn look_up(&mut self, system: &System, moves: &MoveTable<'_>, key: &Key<W>, turn: Turn) {
-        let ids = &key[1..=system.scenario.vcpus];
-        let known = moves.find(key[0], turn.by, ids, turn.about.unwrap_or(usize::MAX));
-        let Some(known) = known.filter(|known| moves.knows_bystanders(*known, ids)) else {
-            self.unknown.push((*key, turn));
-            return;
-        };
-        for number in known.numbers() {
-            let mut after = moves.after(number, key, turn.about);
-            self.reached(system, moves, key, turn, number, &mut after);
-        }
-        self.overflowed |= known.overflows;
-    }
-
-    fn apply(
-        &mut self,
-        system: &System,
-        moves: &mut MoveTable<'_>,
-        key: &Key<W>,
-        turn: Turn,
-        worked_out: Moves,
-    ) {
-        for number in worked_out.numbers() {
-            moves.meet_bystanders(number, &key[1..=system.scenario.vcpus]);
-            let mut after = moves.after(number, key, turn.about);
-            self.reached(system, moves, key, turn, number, &mut after);
-            self.witness(system, moves, key, turn, number);
-        }
-        self.overflowed |= worked_out.overflows;
-    }
-
-    /// Takes a move, hands the state behind it to its owner.
-    fn reached(
-        &mut self,
-        system: &System,
-        moves: &MoveTable<'_>,
-        key: &Key<W>,
-        turn: Turn,
-        number: u32,
-        after: &mut Key<W>,
-    ) {
-        self.taken[number as usize] += 1;
-        let known = moves.known(number);
-        self.broken |= known.broken;
-        sort(system, moves, after);
-        let owner = shard(after, system.scenario.vcpus, self.successors.len());
-        self.successors[owner].keys.push(*after);
-        // What else a move shows, it has shown when it was worked out.
-        if known.is_busy {
-            self.witness(system, moves, key, turn, number);
-        }
-    }
-
-    fn witness(
-        &mut self,
-        system: &System,
-        moves: &MoveTable<'_>,
-        key: &Key<W>,
-        turn: Turn,
-        number: u32,
-    ) {
-        let target = turn.about.filter(|_| turn.agent == Agent::Zapper);
-        let event = moves.event(number, turn.agent, target.map(|vcpu| vcpu as u8));
-        system.witnesses(&state(system, moves, key), &event, |witness| {
-            self.witnesses.insert(witness);
-        });
-    }
-}
-
-/// Every agent's turn, in the order of [`System::successors`].
-fn turns<const W: usize>(
-    system: &System,
-    moves: &MoveTable<'_>,
-    key: &Key<W>,
-    mut each: impl FnMut(Turn),
-) {
-    let ids = &key[1..=system.scenario.vcpus];
-    let mut turn = |by, agent, about| each(Turn { by, agent, about });
-    for (vcpu, id) in ids.iter().enumerate() {
-        turn(By::Vcpu(*id), Agent::Vcpu(vcpu as u8), Some(vcpu));
-    }
-    turn(By::Zapper, Agent::Zapper, None);
-    for thread in 0..system.threads.len() as u8 {
-        turn(By::Thread(thread), Agent::Thread(thread), None);
-    }
-    if moves.singletons.wants_target(key[0]) {
-        for (vcpu, id) in ids.iter().enumerate() {
-            turn(By::Kick(*id), Agent::Zapper, Some(vcpu));
-        }
-    }
-}
-
-/// R5: vCPUs by their packed words.
-fn sort<const W: usize>(system: &System, moves: &MoveTable<'_>, key: &mut Key<W>) {
-    if system.reductions.sort_vcpus {
-        let vcpus = &mut key[1..=system.scenario.vcpus];
-        vcpus.sort_unstable_by_key(|id: &VcpuId| moves.vcpus.word(*id));
-    }
-}
-
-fn state<const W: usize>(system: &System, moves: &MoveTable<'_>, key: &Key<W>) -> State {
-    let mut vcpus = [Vcpu::default(); MAX_VCPUS];
-    for (vcpu, id) in vcpus.iter_mut().zip(&key[1..=system.scenario.vcpus]) {
-        *vcpu = moves.vcpus.get(*id);
-    }
-    State {
-        shared: moves.singletons.get(key[0]),
-        vcpus,
     }
 }
 

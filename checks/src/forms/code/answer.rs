@@ -32,6 +32,9 @@ pub struct CodeAnswer {
     pub conforming: u64,
     /// The properties that were seen violated, whatever was asked.
     pub seen_violated: Vec<String>,
+    /// Why it was given up from outside, if it was.
+    #[serde(skip)]
+    pub cut: Option<Cut>,
     /// The violating schedule, for a file.
     pub steps: Option<super::schedule::StepsText>,
 }
@@ -94,6 +97,9 @@ impl CodeAnswer {
     pub fn verdict(&self, request: &CodeRequest) -> Verdict {
         if self.violated {
             return Verdict::Violated(self.executions);
+        }
+        if let Some(cut) = self.cut {
+            return Verdict::Unknown(cut);
         }
         if self.capped || self.gave_up.is_some() || self.failed.is_some() {
             return Verdict::Unknown(Cut::Executions);

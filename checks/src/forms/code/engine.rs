@@ -1,6 +1,7 @@
 //! Running a request in this process.
 
 use super::answer::CodeAnswer;
+use super::patience::{Patience, Stop};
 use super::request::{CodeRequest, Engine, WATCHED};
 use super::schedule::Steps;
 use crate::question::QuestionError;
@@ -8,14 +9,16 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::scenario;
 use seamcheck_model::system::{Reductions, System};
 use seamcheck_model::threads::{
-    Budget, Entry, Strategy, Window, conformance, run_on_threads, run_under_loom, run_under_shuttle,
+    Budget, Entry, Met, Scenario, Strategy, Window, conformance, run_on_threads, run_under_loom,
+    run_under_shuttle,
 };
+use std::sync::Arc;
 
-/// Runs a request.
+/// Runs a request. loom can not be told to stop: [`super::child`] ends its process.
 ///
 /// # Errors
 /// When the code or the engine can not do what it asks.
-pub fn answer(request: &CodeRequest) -> Result<CodeAnswer, QuestionError> {
+pub fn answer(request: &CodeRequest, patience: Patience<'_>) -> Result<CodeAnswer, QuestionError> {
     check(request)?;
     let scenario = request.scenario()?;
     match request.engine {
@@ -32,12 +35,9 @@ pub fn answer(request: &CodeRequest) -> Result<CodeAnswer, QuestionError> {
             let strategy = request
                 .pct
                 .map_or(Strategy::Random, |depth| Strategy::Pct { depth });
-            schedules(request, strategy)
+            schedules(request, strategy, patience)
         }
-        Engine::Std => {
-            let met = run_on_threads(&scenario, request.schedules).map_err(usage)?;
-            Ok(CodeAnswer::of_std(met, request.schedules, request.property))
-        }
+        Engine::Std => rounds(request, &scenario, patience),
     }
 }
 
@@ -45,17 +45,63 @@ pub fn answer(request: &CodeRequest) -> Result<CodeAnswer, QuestionError> {
 ///
 /// # Errors
 /// As [`answer`].
-pub fn replay(request: &CodeRequest, steps: Steps) -> Result<CodeAnswer, QuestionError> {
+pub fn replay(
+    request: &CodeRequest,
+    steps: Steps,
+    patience: Patience<'_>,
+) -> Result<CodeAnswer, QuestionError> {
     check(request)?;
     let once = CodeRequest {
         schedules: 1,
         seed: steps.seed,
         ..request.clone()
     };
-    schedules(&once, Strategy::Replay(steps))
+    schedules(&once, Strategy::Replay(steps), patience)
 }
 
-fn schedules(request: &CodeRequest, strategy: Strategy) -> Result<CodeAnswer, QuestionError> {
+/// Real threads, a few rounds at a time.
+fn rounds(
+    request: &CodeRequest,
+    scenario: &Scenario,
+    patience: Patience<'_>,
+) -> Result<CodeAnswer, QuestionError> {
+    const AT_A_TIME: usize = 64;
+    let (mut met, mut made, mut cut) = (Met::default(), 0, None);
+    while made < request.schedules && cut.is_none() {
+        let more = (request.schedules - made).min(AT_A_TIME);
+        met = met.and(run_on_threads(scenario, more).map_err(usage)?);
+        made += more;
+        cut = patience.is_over();
+    }
+    Ok(CodeAnswer {
+        cut: cut.filter(|_| made < request.schedules),
+        ..CodeAnswer::of_std(met, made, request.property)
+    })
+}
+
+/// What the oracle objects to a schedule after which the run has to end.
+const STOPPED: &str = "stopped";
+
+fn schedules(
+    request: &CodeRequest,
+    strategy: Strategy,
+    patience: Patience<'_>,
+) -> Result<CodeAnswer, QuestionError> {
+    let mut answer = patience.during(|stop| under_shuttle(request, strategy, stop))?;
+    if answer.divergence.as_deref() == Some(STOPPED) {
+        answer.divergence = None;
+        if !answer.violated {
+            (answer.steps, answer.events) = (None, Vec::new());
+        }
+    }
+    Ok(answer)
+}
+
+fn under_shuttle(
+    request: &CodeRequest,
+    strategy: Strategy,
+    stop: &Stop,
+) -> Result<CodeAnswer, QuestionError> {
     let scenario = request.scenario()?;
     let budget = Budget {
         strategy,
@@ -63,7 +109,9 @@ fn schedules(request: &CodeRequest, strategy: Strategy) -> Result<CodeAnswer, Qu
         seed: request.seed,
     };
     let model = request.conformance.then(|| model(request)).transpose()?;
+    let told = Arc::clone(stop);
     let oracle = move |journal: &[Entry]| match &model {
+        _ if told.get().is_some() => Err(STOPPED.to_owned()),
         Some(model) => conformance::check(model, journal).map_err(|found| found.to_string()),
         None => Ok(()),
     };
@@ -73,7 +121,10 @@ fn schedules(request: &CodeRequest, strategy: Strategy) -> Result<CodeAnswer, Qu
             "SHUTTLE_RANDOM_SEED is set and takes the place of --seed: unset it".into(),
         ));
     }
-    Ok(CodeAnswer::of_shuttle(&report, request.conformance))
+    Ok(CodeAnswer {
+        cut: stop.get().copied(),
+        ..CodeAnswer::of_shuttle(&report, request.conformance)
+    })
 }
 
 /// The packed model of the same protocol, without reductions: a transition is a step.

@@ -6,15 +6,17 @@
 pub mod answer;
 pub mod child;
 pub mod engine;
+pub mod patience;
 pub mod request;
 pub mod schedule;
 
 pub use answer::CodeAnswer;
+pub use patience::Patience;
 pub use request::{CodeRequest, Engine, WATCHED};
 pub use schedule::SavedSchedule;
 
 use super::FormReport;
-use crate::engine::Clock;
+use crate::engine::{Clock, Limits, Watch};
 use crate::question::QuestionError;
 use crate::suite::{Form, Run};
 
@@ -22,12 +24,17 @@ use crate::suite::{Form, Run};
 ///
 /// # Errors
 /// When the code or the engine can not do what the run asks.
-pub(super) fn search(run: &Run) -> Result<FormReport, QuestionError> {
+pub(super) fn search(
+    run: &Run,
+    limits: Limits,
+    watch: &Watch,
+) -> Result<FormReport, QuestionError> {
     let clock = Clock::start();
-    let request = CodeRequest::of(run)?;
+    let patience = Patience::new(limits, watch);
+    let request = CodeRequest::of(run)?.at_most(limits.states);
     let answer = match run.form {
-        Form::Loom => child::answer(&request)?,
-        _ => engine::answer(&request)?,
+        Form::Loom => child::answer(&request, patience)?,
+        _ => engine::answer(&request, patience)?,
     };
     Ok(FormReport {
         verdicts: run

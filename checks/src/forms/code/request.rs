@@ -196,6 +196,17 @@ impl CodeRequest {
         })
     }
 
+    /// With no more executions or schedules than this.
+    #[must_use]
+    pub fn at_most(self, most: u64) -> Self {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Self {
+            executions: self.executions.min(most),
+            schedules: self.schedules.min(most),
+            ..self
+        }
+    }
+
     /// The decisions.
     ///
     /// # Errors
