@@ -31,6 +31,10 @@ peers:
 growth:
     cargo bench -p seamcheck --bench growth
 
+# Damaged input and random protocols, for so many seconds each instead of a fixed number.
+fuzz SECONDS="60":
+    SEAMCHECK_FUZZ_SECONDS={{SECONDS}} cargo test -p seamcheck --test fuzz --test random_protocols --test random_forms -- --test-threads 2
+
 # Accept changed snapshots of human-visible output (look at each with `git diff`).
 snapshots:
     INSTA_UPDATE=always cargo test

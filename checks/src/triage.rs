@@ -1,6 +1,6 @@
 //! `check triage`: from a line in a kernel log to what can have caused it.
 //!
-//! [`line`] knows the formats, [`log`] reads a whole log, [`causes`] asks the lock tables and
+//! [`line`](mod@line) knows the formats, [`log`] reads a whole log, [`causes`] asks the lock tables and
 //! [`search`] the model; [`changes`] asks what would have to be otherwise; [`text`] and [`json`] report.
 
 pub mod causes;

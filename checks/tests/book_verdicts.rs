@@ -115,6 +115,54 @@ fn the_counts_in_the_chapter_on_the_claim_are_those_of_the_suite() {
 }
 
 #[test]
+fn the_views_in_the_chapter_on_every_number_are_those_of_the_suite() {
+    let runs = suite::built_in().expect("well-formed");
+    let mut count = 0;
+    for row in rows(include_str!("../../docs/every-n.md")) {
+        let Some(views) = row.get(1).and_then(|cell| number(cell)) else {
+            continue;
+        };
+        let known = runs.iter().any(|run| run.views == Some(views));
+        assert!(known, "{}: {views} views", row[0]);
+        count += 1;
+    }
+    assert!(count >= 6, "{count} proofs");
+}
+
+#[test]
+fn the_sizes_in_the_chapter_on_actors_are_those_of_the_suite() {
+    let runs = suite::built_in().expect("well-formed");
+    let mut count = 0;
+    for row in rows(include_str!("../../docs/actors.md")) {
+        let Some((kernel, module)) = row[0].split_once(", module ") else {
+            continue;
+        };
+        let kernel = kernel.replace(' ', "-");
+        let scopes = [(1, "/sc"), (1, "/tso"), (2, "/sc"), (2, "/tso")];
+        for ((vcpus, memory), cell) in scopes.into_iter().zip(&row[1..]) {
+            let asks = |run: &&Run| {
+                let plain = Scenario {
+                    vcpus,
+                    memory: run.scenario.memory,
+                    ..Scenario::default()
+                };
+                run.form == suite::Form::Actors
+                    && run.name.ends_with(memory)
+                    && (run.kernel.as_str(), run.module.as_str()) == (kernel.as_str(), module)
+                    && run.set.is_empty()
+                    && run.scenario == plain
+            };
+            let run = runs.iter().find(asks);
+            let run =
+                run.unwrap_or_else(|| panic!("no run of {kernel}, {module}, {vcpus}{memory}"));
+            assert_eq!(run.states, number(cell), "{}", run.name);
+            count += 1;
+        }
+    }
+    assert_eq!(count, 16);
+}
+
+#[test]
 fn the_chapter_on_tables_lists_every_decision_with_every_value() {
     let rows = rows(include_str!("../../docs/tables.md"));
     for name in Decisions::NAMES {

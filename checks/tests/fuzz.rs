@@ -1,5 +1,7 @@
 //! Every parser on damaged input: a fixed number of mutations of a committed corpus, the same ones
 //! every time. A parser may refuse; it must not panic, and what it refuses it must explain.
+//! With SEAMCHECK_FUZZ_SECONDS in the environment it goes on with other mutations for so long (`just
+//! fuzz`); an input that makes a target panic is left in the target directory.
 //!
 //! `checks/fuzz/NAME/` holds the corpus of the target NAME; where the program comes with a file of
 //! that kind, this one is damaged too.
@@ -7,16 +9,25 @@
 mod common;
 #[path = "common/mutation.rs"]
 mod mutation;
+#[path = "common/rounds.rs"]
+mod rounds;
 
 use mutation::Mutator;
+use rounds::rounds;
+use seamcheck::forms::code::{SavedSchedule, engine};
 use seamcheck::import::{Import, Ours};
 use seamcheck::prove::certificate::Certificate;
+use seamcheck::question::{Question, QuestionError, Source};
+use seamcheck::scenario_text;
 use seamcheck::triage::log::Log;
 use seamcheck::{assumptions, profiles, suite};
 use seamcheck_model::builtin;
 use seamcheck_model::kernel::KernelProfile;
+use seamcheck_model::scenario::Scenario;
+use seamcheck_model::system::Reductions;
 use seamcheck_model::table::LockTable;
 use seamcheck_traces::Trace;
+use std::panic::{catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
 /// Mutations of each file of a corpus.
@@ -41,6 +52,8 @@ const TARGETS: &[(&str, Target)] = &[
     ("mail", mail),
     ("trace", trace),
     ("certificate", certificate),
+    ("set", set),
+    ("schedule", schedule),
 ];
 
 fn said<T, E: ToString>(result: Result<T, E>) -> Result<(), String> {
@@ -52,6 +65,33 @@ fn trace(text: &str) -> Result<(), String> {
     let trace = Trace::from_json(text).map_err(|error| error.to_string())?;
     let _ = seamcheck_traces::race(&trace);
     said(seamcheck::trace::verify(&trace))
+}
+
+/// What `--set`, `--hold` and `--drop` take, a line each; what is understood makes a system, or says
+/// why it does not fit.
+fn set(text: &str) -> Result<(), String> {
+    said(changed(text).and_then(|question| question.system(Reductions::ALL)))
+}
+
+fn changed(text: &str) -> Result<Question, QuestionError> {
+    let (mut scenario, mut changes) = (Scenario::default(), Vec::new());
+    for line in text.lines() {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        if scenario_text::NAMES.contains(&name) {
+            scenario_text::set(&mut scenario, name, value)?;
+        } else {
+            changes.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    let (module, kernel) = (Source::module("1.5.05")?, Source::kernel("6.16")?);
+    Question::new(module, kernel, changes, scenario)
+}
+
+/// A schedule that is read is one that could be made again.
+fn schedule(text: &str) -> Result<(), String> {
+    let saved = SavedSchedule::parse(text).map_err(|error| error.to_string())?;
+    saved.steps().map_err(|error| error.to_string())?;
+    said(engine::check(&saved.request))
 }
 
 /// A certificate that is read is asked for its question and its views.
@@ -124,21 +164,36 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     all
 }
 
+/// The target on one input; what makes it panic is kept in a file.
+fn try_one(name: &str, target: Target, input: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(input);
+    let result = catch_unwind(|| target(&text)).unwrap_or_else(|panic| {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
+        std::fs::write(&file, input).expect("writable");
+        eprintln!("{name}: the input is in {}", file.display());
+        resume_unwind(panic)
+    });
+    if let Err(error) = &result {
+        assert!(!error.trim().is_empty(), "{name}: an error without words");
+    }
+    result.is_ok()
+}
+
 fn fuzz(name: &str, target: Target) {
     let (mut accepted, mut refused) = (0, 0);
-    for (seed, text) in corpus(name).iter().enumerate() {
-        let mut mutator = Mutator::new(seed as u64, text);
-        for _ in 0..MUTATIONS {
-            let input = mutator.next();
-            match target(&String::from_utf8_lossy(&input)) {
-                Ok(()) => accepted += 1,
-                Err(error) => {
-                    assert!(!error.trim().is_empty(), "{name}: an error without words");
+    for round in rounds() {
+        for (seed, text) in corpus(name).iter().enumerate() {
+            let mut mutator = Mutator::new(seed as u64 ^ round << 32, text);
+            for _ in 0..MUTATIONS {
+                if try_one(name, target, &mutator.next()) {
+                    accepted += 1;
+                } else {
                     refused += 1;
                 }
             }
         }
     }
+    eprintln!("{name}: {accepted} accepted, {refused} refused");
     // Both ways out are taken, so the mutations are neither too mild nor too wild.
     assert!(
         accepted > 0 && refused > 0,
@@ -189,6 +244,16 @@ fn no_damaged_trace_makes_the_reader_the_diagram_or_the_replay_panic() {
 #[test]
 fn no_damaged_certificate_makes_the_reader_panic() {
     run("certificate");
+}
+
+#[test]
+fn no_damaged_change_of_a_question_makes_the_model_panic() {
+    run("set");
+}
+
+#[test]
+fn no_damaged_schedule_makes_the_reader_panic() {
+    run("schedule");
 }
 
 fn run(name: &str) {

@@ -22,8 +22,9 @@
 //! * [`page`](mod@page) is the trace as one HTML file, and the list of many.
 //! * [`terminal`] is the viewer for terminals, but for the terminal itself.
 //! * [`race`](mod@race) draws the columns, one CPU each, that kernel commit messages use;
-//!   [`text`], [`markdown`], [`mermaid`] and [`itf`] write traces in other forms, [`format`] names
-//!   them all. [`clean`] spells out what a string from a file must not do to a terminal or a page.
+//!   [`text`], [`markdown`], [`mermaid`] and [`itf`] write traces in other forms,
+//!   [`format`](mod@format) names them all. [`clean`] spells out what a string from a file must not do
+//!   to a terminal or a page.
 //!
 //! ```
 //! use seamcheck_traces::{Trace, TraceError};

@@ -1,9 +1,9 @@
 //! The exact engine: breadth first, whole states as keys, the same counts every time.
 //!
-//! [`moves`] works out what an agent can do once for each situation it can be in, so that the
-//! search mostly looks up and compares; [`interned`] numbers singletons and vCPUs, and a state is
-//! kept as their numbers in [`visited`]; [`layers`] is the search, on one thread or several. It
-//! keeps no way back: for what it finds broken, [`traced`] searches once more and does.
+//! `moves` works out what an agent can do once for each situation it can be in, so that the
+//! search mostly looks up and compares; `interned` numbers singletons and vCPUs, and a state is
+//! kept as their numbers in `visited`; `layers` is the search, on one thread or several. It
+//! keeps no way back: for what it finds broken, `traced` searches once more and does.
 
 mod interned;
 mod layers;

@@ -5,11 +5,14 @@
 
 #[path = "random_table.rs"]
 mod random_table;
+#[path = "rounds.rs"]
+mod rounds;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use random_table::{TableChange, changed, changes};
+use rounds::rounds;
 use seamcheck::engine::exact::{self, Until};
 use seamcheck::engine::{Limits, Report, Watch};
 use seamcheck::question::{Question, QuestionError, Source};
@@ -43,28 +46,31 @@ impl Asked {
     }
 }
 
-/// Tries `cases` random values of `of`; `check` says whether a case was of the size it needs.
+/// Tries `cases` random values of `of`, the same ones every time, and others after them if that is
+/// wanted; `check` says whether a case was of the size it needs.
 pub(crate) fn each<S: Strategy>(cases: u32, of: &S, check: impl Fn(S::Value) -> Option<()>)
 where
     S::Value: Debug,
 {
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(20250113),
-        max_shrink_iters: 64,
-        ..Config::default()
-    };
-    let used = Cell::new(0);
-    let run = TestRunner::new(config).run(of, |asked| {
-        used.set(used.get() + u32::from(check(asked).is_some()));
-        Ok(())
-    });
-    if let Err(apart) = run {
-        panic!("{apart}");
+    for round in rounds() {
+        let config = Config {
+            cases,
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(20250113 + round),
+            max_shrink_iters: 64,
+            ..Config::default()
+        };
+        let used = Cell::new(0);
+        let run = TestRunner::new(config).run(of, |asked| {
+            used.set(used.get() + u32::from(check(asked).is_some()));
+            Ok(())
+        });
+        if let Err(apart) = run {
+            panic!("round {round}: {apart}");
+        }
+        let used = used.get();
+        assert!(used * 4 > cases, "only {used} of {cases} said anything");
     }
-    let used = used.get();
-    assert!(used * 4 > cases, "only {used} of {cases} said anything");
 }
 
 /// Every property that a state or a step decides.

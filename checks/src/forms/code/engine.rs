@@ -137,7 +137,21 @@ fn model(request: &CodeRequest) -> Result<System, QuestionError> {
     request.question(scenario)?.system(Reductions::NONE)
 }
 
-fn check(request: &CodeRequest) -> Result<(), QuestionError> {
+/// The most vCPUs and laps that a run may have: each vCPU is a thread.
+const MOST: (usize, usize) = (64, 1000);
+
+/// Refuses what the code or its engine can not do.
+///
+/// # Errors
+/// Names the first such thing.
+pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
+    request.scenario()?.check().map_err(usage)?;
+    if request.vcpus > MOST.0 || request.laps > MOST.1 {
+        return Err(QuestionError::Usage(format!(
+            "{} vCPUs and {} laps are asked for; at most {} and {} can be had",
+            request.vcpus, request.laps, MOST.0, MOST.1
+        )));
+    }
     if !WATCHED.contains(&request.property) {
         let known: Vec<&str> = WATCHED.iter().map(|property| property.key()).collect();
         return Err(QuestionError::Usage(format!(
