@@ -6,10 +6,12 @@
 pub mod answer;
 pub mod child;
 pub mod engine;
+pub mod held;
 pub mod request;
 pub mod schedule;
 
 pub use answer::CodeAnswer;
+pub use held::HeldText;
 pub use request::{CodeRequest, Engine, WATCHED};
 pub use schedule::SavedSchedule;
 
@@ -29,6 +31,9 @@ pub(super) fn search(run: &Run) -> Result<FormReport, QuestionError> {
         Form::Loom => child::answer(&request)?,
         _ => engine::answer(&request)?,
     };
+    if let Some(why) = &answer.not_held {
+        return Err(QuestionError::Usage(format!("{}: {why}", run.name)));
+    }
     Ok(FormReport {
         verdicts: run
             .expect
@@ -41,5 +46,6 @@ pub(super) fn search(run: &Run) -> Result<FormReport, QuestionError> {
         missing: Vec::new(),
         trace: Vec::new(),
         divergence: answer.divergence,
+        held: answer.held,
     })
 }
