@@ -276,9 +276,18 @@ pub(crate) struct CodeArgs {
     /// Give up after this many seconds; the verdict is then `unknown`.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub(crate) timeout: u64,
-    /// shuttle: do not hold the schedules against the packed model.
+    /// Do not hold loom's executions, or shuttle's schedules, against the packed model.
     #[arg(long)]
     pub(crate) no_conformance: bool,
+    /// Hold them against a model with another decision than the code's: to see what is found then.
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "no_conformance")]
+    pub(crate) against: Vec<String>,
+    /// loom: enter the window with TDHP set, from a first call that was busy on the S-EPT entry.
+    #[arg(long)]
+    pub(crate) marked: bool,
+    /// loom: lock words of the module that are full barriers, as on x86. Without it they order nothing.
+    #[arg(long)]
+    pub(crate) barriers_in_locks: bool,
     /// shuttle: write the violating schedule to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,

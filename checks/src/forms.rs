@@ -31,6 +31,8 @@ pub struct FormReport {
     pub trace: Vec<TraceStep>,
     /// Where the code did what the packed model can not.
     pub divergence: Option<String>,
+    /// What came of holding each execution against the packed model.
+    pub held: Option<code::HeldText>,
 }
 
 impl FormReport {

@@ -49,6 +49,15 @@ pub enum Difference {
         /// What was found.
         found: u64,
     },
+    /// Other counts of what the packed model says of loom's executions.
+    Held {
+        /// Of what.
+        what: &'static str,
+        /// What was expected.
+        expected: u64,
+        /// What was found.
+        found: u64,
+    },
     /// Another number of views.
     Views {
         /// What was expected.
@@ -93,7 +102,9 @@ impl Difference {
                 found: Verdict::Unknown(_),
                 ..
             } => Exit::Unknown,
-            Self::Verdict { .. } | Self::States { .. } | Self::Views { .. } => Exit::Violated,
+            Self::Verdict { .. } | Self::States { .. } | Self::Held { .. } | Self::Views { .. } => {
+                Exit::Violated
+            }
             Self::Unproved { exit, .. } => *exit,
             Self::Engines(_) => Exit::Disagreement,
             Self::NoOpinion(Cut::Interrupted) => Exit::Interrupted,
@@ -125,6 +136,11 @@ impl std::fmt::Display for Difference {
                 expected: None,
                 found,
             } => write!(f, "{found} states, and the suite records no number"),
+            Self::Held {
+                what,
+                expected,
+                found,
+            } => write!(f, "expected {expected} {what}, found {found}"),
             Self::Views { expected, found } => {
                 write!(
                     f,
@@ -205,6 +221,7 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
                         found: report.states,
                     });
                 }
+                differences.extend(wrong_held(&run, &report));
                 if let Some(divergence) = &report.divergence {
                     differences.push(Difference::Engines(format!(
                         "the code is not inside the model: {divergence}"
@@ -233,6 +250,43 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
             }
         }
     }
+}
+
+/// Every count of what the packed model says of executions is recorded, and met.
+fn wrong_held(run: &Run, report: &forms::FormReport) -> Vec<Difference> {
+    let Some(held) = &report.held else {
+        return Vec::new();
+    };
+    let expected = run.held;
+    let counts = [
+        ("executions in order", expected.in_order, held.in_order),
+        (
+            "executions by program order",
+            expected.by_program_order,
+            held.by_program_order,
+        ),
+        (
+            "executions weaker than x86",
+            expected.weaker_than_x86,
+            held.weaker_than_x86,
+        ),
+        ("executions undecided", 0, held.undecided),
+        (
+            "outcomes compared",
+            expected.outcomes.unwrap_or_default(),
+            held.outcomes.unwrap_or_default(),
+        ),
+    ];
+    let wrong = counts
+        .into_iter()
+        .filter(|(_, expected, found)| expected != found);
+    wrong
+        .map(|(what, expected, found)| Difference::Held {
+            what,
+            expected,
+            found,
+        })
+        .collect()
 }
 
 fn packed(run: &Run, limits: Limits, watch: &Watch) -> Result<Packed, QuestionError> {

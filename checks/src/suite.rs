@@ -94,12 +94,49 @@ pub struct Run {
     pub code: CodeSettings,
     /// The exact number of states (executions, for loom) of a search that is not cut short.
     pub states: Option<u64>,
+    /// loom: the exact counts of executions by what the packed model says of them.
+    pub held: ExpectedHeld,
     /// The exact number of views that prove what is expected to hold for every number of vCPUs.
     pub views: Option<u64>,
     /// What is expected, the check's subject first.
     pub expect: Vec<(Property, Expected)>,
     /// Whether stateright searches it too.
     pub stateright: bool,
+}
+
+/// How many of loom's executions are which, and how many outcomes they come to; what is left out is
+/// none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpectedHeld {
+    /// Accepted by the model in loom's order.
+    pub in_order: u64,
+    /// Accepted in another.
+    pub by_program_order: u64,
+    /// Not to be seen on x86.
+    pub weaker_than_x86: u64,
+    /// Outcomes, where they are compared.
+    pub outcomes: Option<u64>,
+}
+
+impl ExpectedHeld {
+    /// The keys in a manifest.
+    const KEYS: [&str; 4] = [
+        "in-order",
+        "by-program-order",
+        "weaker-than-x86",
+        "outcomes",
+    ];
+
+    fn parse(expected: Reader<'_>) -> Result<Self, DataError> {
+        let [in_order, by_program_order, weaker_than_x86, outcomes] =
+            Self::KEYS.map(|key| expected.number(key));
+        Ok(Self {
+            in_order: in_order?.unwrap_or_default(),
+            by_program_order: by_program_order?.unwrap_or_default(),
+            weaker_than_x86: weaker_than_x86?.unwrap_or_default(),
+            outcomes: outcomes?,
+        })
+    }
 }
 
 /// What only the code's forms are told; what is left out is the engine's default.
@@ -111,6 +148,10 @@ pub struct CodeSettings {
     pub laps: Option<usize>,
     /// 0-step is armed at the start.
     pub zero_step_armed: bool,
+    /// loom: the window is entered with TDHP set.
+    pub marked: bool,
+    /// loom: the module's lock words are full barriers.
+    pub barriers_in_locks: bool,
     /// loom: the most preemptions.
     pub preemptions: Option<usize>,
     /// loom: the most executions.
@@ -119,7 +160,7 @@ pub struct CodeSettings {
     pub schedules: Option<usize>,
     /// shuttle: the depth of PCT.
     pub pct: Option<usize>,
-    /// shuttle: every schedule is held against the packed model.
+    /// Every execution or schedule is held against the packed model.
     pub conformance: bool,
 }
 
@@ -129,6 +170,8 @@ impl CodeSettings {
             "window",
             "laps",
             "zero_step_armed",
+            "marked",
+            "barriers_in_locks",
             "preemptions",
             "executions",
             "schedules",
@@ -143,6 +186,8 @@ impl CodeSettings {
                 .transpose()?,
             laps: number("laps")?,
             zero_step_armed: row.boolean("zero_step_armed", false)?,
+            marked: row.boolean("marked", false)?,
+            barriers_in_locks: row.boolean("barriers_in_locks", false)?,
             preemptions: number("preemptions")?,
             executions: number("executions")?,
             schedules: number("schedules")?,
@@ -294,6 +339,7 @@ fn parse_check(row: Reader<'_>) -> Result<Vec<Run>, DataError> {
             scenario,
             code,
             states: expected.number("states")?,
+            held: ExpectedHeld::parse(expected)?,
             views: expected.number("views")?,
             expect: parse_expect(expected)?,
             stateright: row.boolean("stateright", true)?,
@@ -309,6 +355,7 @@ fn parse_expect(table: Reader<'_>) -> Result<Vec<(Property, Expected)>, DataErro
     let known: Vec<&str> = property_names()
         .into_iter()
         .chain(["states", "views"])
+        .chain(ExpectedHeld::KEYS)
         .collect();
     table.only(&known)?;
     let mut expect = Vec::new();

@@ -73,7 +73,7 @@ fn the_claim_holds_in_every_window_on_a_weak_memory_with_locks_that_order_nothin
     for kernel in ["6.16", "patch-v1"] {
         for (window, weak, rmw) in [
             (Window::Block, 1_368, 829),
-            (Window::Track, 35_463, 16_327),
+            (Window::Track, 31_591, 16_327),
             (Window::Remove, 788, 621),
         ] {
             for (memory, executions) in [(Weak, weak), (SequentiallyConsistent, rmw)] {
@@ -151,7 +151,7 @@ fn two_vcpus_keep_the_claim_up_to_two_preemptions() {
     };
     for (window, executions) in [
         (Window::Block, 1_053),
-        (Window::Track, 615),
+        (Window::Track, 573),
         (Window::Remove, 983),
     ] {
         let mut scenario = Scenario::of_window(merged(), window);

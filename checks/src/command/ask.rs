@@ -10,7 +10,7 @@ use crate::question::{DROP, HOLD, Question, QuestionError, Source};
 use crate::report::{human, json};
 use crate::runner::Outcome;
 use crate::scenario_text;
-use crate::suite::{CodeSettings, Form, Run};
+use crate::suite::{CodeSettings, ExpectedHeld, Form, Run};
 use crate::trace;
 use crate::verdict::{Expected, Verdict};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -219,6 +219,7 @@ pub(super) fn as_run(question: &Question, property: Property) -> Run {
         scenario: question.scenario.clone(),
         code: CodeSettings::default(),
         states: None,
+        held: ExpectedHeld::default(),
         views: None,
         expect: Vec::new(),
         stateright: false,

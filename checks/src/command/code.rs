@@ -91,24 +91,17 @@ fn exit_of(answer: &CodeAnswer, verdict: Verdict) -> Exit {
         Verdict::Unknown(cut) => cut_short(cut),
     };
     let diverged = answer.divergence.as_ref().map(|_| Exit::Disagreement);
-    Exit::worst(std::iter::once(of_verdict).chain(diverged))
+    let undecided = answer.held.as_ref().filter(|held| held.undecided > 0);
+    let undecided = undecided.map(|_| Exit::Unknown);
+    Exit::worst(std::iter::once(of_verdict).chain(diverged).chain(undecided))
 }
 
 fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let usage = |text: String| Failure::from(QuestionError::Usage(text));
-    let mut set = Vec::new();
-    for change in &args.set {
-        let (name, value) = change
-            .split_once('=')
-            .ok_or_else(|| usage(format!("`--set {change}`: write NAME=VALUE")))?;
-        if !Decisions::NAMES.contains(&name) {
-            return Err(usage(format!(
-                "no decision is called `{name}`{}; `check list --decisions` names them",
-                suggest::did_you_mean(name, Decisions::NAMES)
-            )));
-        }
-        set.push((name.to_owned(), value.to_owned()));
-    }
+    let (set, against) = (
+        changes("set", &args.set)?,
+        changes("against", &args.against)?,
+    );
     let (module, kernel) = (Source::module("1.5.05")?, Source::kernel(&args.kernel)?);
     let decisions = Question::new(module, kernel, set, Scenario::default())?.decisions;
     let base = CodeRequest::new(args.engine, &args.kernel, &decisions);
@@ -124,17 +117,41 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         vcpus,
         laps: args.laps.map_or(base.laps, usize::from),
         zero_step_armed: args.zero_step_armed,
+        marked: args.marked,
+        barriers_in_locks: args.barriers_in_locks,
         preemptions: args.preemptions.map(usize::from),
         executions: args.executions as usize,
         schedules: args.schedules as usize,
         pct: args.pct.map(usize::from),
         seed: args.seed,
-        conformance: args.engine == Engine::Shuttle
-            && !args.no_conformance
-            && from_the_start
-            && vcpus <= MAX_VCPUS,
+        conformance: !args.no_conformance
+            && match args.engine {
+                Engine::Loom => true,
+                Engine::Shuttle => from_the_start && vcpus <= MAX_VCPUS,
+                Engine::Std => false,
+            },
+        against: against.into_iter().collect(),
         ..base
     })
+}
+
+/// `NAME=VALUE`s of a flag, names checked.
+fn changes(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let usage = |text: String| Failure::from(QuestionError::Usage(text));
+    let mut set = Vec::new();
+    for change in given {
+        let (name, value) = change
+            .split_once('=')
+            .ok_or_else(|| usage(format!("`--{flag} {change}`: write NAME=VALUE")))?;
+        if !Decisions::NAMES.contains(&name) {
+            return Err(usage(format!(
+                "no decision is called `{name}`{}; `check list --decisions` names them",
+                suggest::did_you_mean(name, Decisions::NAMES)
+            )));
+        }
+        set.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(set)
 }
 
 fn choice<T: ClosedEnum>(what: &str, name: &str) -> Result<T, Failure> {
@@ -202,6 +219,45 @@ fn rests_on(request: &CodeRequest) -> Result<Vec<u64>, Failure> {
     Ok(of_form(question, form, memory))
 }
 
+/// What came of holding the code against the model, as lines of the report.
+fn conformance(request: &CodeRequest, answer: &CodeAnswer) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if !request.conformance {
+        return lines;
+    }
+    match (&answer.held, &answer.not_held) {
+        (Some(held), _) => {
+            lines.push(("conformance", held.text()));
+            if !held.start_is_reached {
+                let unreached = "no search shows that the model comes to where this begins";
+                lines.push(("beginning", unreached.to_owned()));
+            }
+            if let Some(count) = held.outcomes {
+                lines.push((
+                    "outcomes",
+                    format!("{}, held against the model's", grouped(count)),
+                ));
+            }
+            if held.violation_is_on_x86 == Some(false) {
+                let weaker = "is weaker than x86: try --barriers-in-locks";
+                lines.push(("violation", weaker.to_owned()));
+            }
+        }
+        (None, Some(why)) => lines.push(("conformance", format!("not held: {why}"))),
+        (None, None) => lines.push(match answer.conforming {
+            1 => ("conformance", "1 schedule is inside the model".to_owned()),
+            many => (
+                "conformance",
+                format!("{} schedules are inside the model", grouped(many)),
+            ),
+        }),
+    }
+    if let Some(divergence) = &answer.divergence {
+        lines.push(("diverges", divergence.clone()));
+    }
+    lines
+}
+
 fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict, rests_on: &[u64]) -> String {
     let mut out = String::new();
     let engine = match request.engine {
@@ -230,15 +286,8 @@ fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict, rests_on: 
             grouped(answer.turned_back)
         ),
     );
-    if request.conformance {
-        let held = match answer.conforming {
-            1 => "1 schedule is inside the model".to_owned(),
-            many => format!("{} schedules are inside the model", grouped(many)),
-        };
-        line("conformance", &held);
-    }
-    if let Some(divergence) = &answer.divergence {
-        line("diverges", divergence);
+    for (name, value) in conformance(request, answer) {
+        line(name, &value);
     }
     if let Some(gave_up) = &answer.gave_up {
         line("gave up", gave_up);
@@ -259,8 +308,10 @@ fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict, rests_on: 
     }
     if !answer.events.is_empty() {
         let _ = writeln!(out, "\n  the execution:");
-        for event in &answer.events {
-            let _ = writeln!(out, "    {event}");
+        let parted = answer.held.as_ref().and_then(|held| held.diverges_at);
+        for (at, event) in (0..).zip(&answer.events) {
+            let mark = if parted == Some(at) { ">" } else { " " };
+            let _ = writeln!(out, "  {mark} {event}");
         }
     }
     out

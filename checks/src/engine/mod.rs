@@ -50,6 +50,8 @@ pub enum Cut {
     Executions,
     /// Some schedules of many were made, and none violates.
     Sample,
+    /// Code and model part, and the run stopped there.
+    Parted,
     /// The user interrupted it.
     Interrupted,
 }
@@ -68,6 +70,7 @@ impl Cut {
             Self::StoreBuffer => "a store buffer overflowed",
             Self::Executions => "a limit on executions was hit",
             Self::Sample => "some schedules of many were made, and none violates",
+            Self::Parted => "the run stopped where code and model part",
             Self::Interrupted => "interrupted",
         }
     }

@@ -56,6 +56,7 @@ pub fn search(
         missing: found.missing.iter().map(|witness| witness.text()).collect(),
         trace,
         divergence: None,
+        held: None,
     })
 }
 

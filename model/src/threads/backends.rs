@@ -134,6 +134,35 @@ macro_rules! words {
             }
         }
 
+        /// See [`Mode`]; stores are exchanges, of no other ordering. loom lets a store slip between the two
+        /// halves of an exchange by another thread (loom issue 254): a vCPU's OUTSIDE_GUEST_MODE between
+        /// the kick's look at IN_GUEST_MODE and its EXITING_GUEST_MODE, which would then be the newest.
+        /// C11 has no such execution, nor has any CPU.
+        #[derive(Debug)]
+        pub struct ExchangedMode(PlainMode);
+
+        impl Mode for ExchangedMode {
+            fn new() -> Self {
+                Self(PlainMode::new())
+            }
+
+            fn store_release(&self, mode: u8) {
+                self.0.0.swap(mode, Ordering::Release);
+            }
+
+            fn cmpxchg(&self, from: u8, to: u8) -> u8 {
+                self.0.cmpxchg(from, to)
+            }
+
+            fn read_once(&self) -> u8 {
+                self.0.read_once()
+            }
+
+            fn read_own(&self) -> u8 {
+                self.0.read_own()
+            }
+        }
+
         /// See [`Flag`]; every access finds the latest value.
         #[derive(Debug)]
         pub struct RmwFlag(AtomicBool);
@@ -238,7 +267,7 @@ runtime!(
     on_loom,
     loom,
     PlainFlag,
-    PlainMode,
+    ExchangedMode,
     at_once,
     |_| 0,
     event::record

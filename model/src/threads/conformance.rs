@@ -4,6 +4,21 @@
 //! code records has the same event on both sides; others are hidden: what a thread does by itself, and an IPI
 //! that arrives or is taken. The set of states the model can be in after each event is kept; when it is
 //! empty, the code has done what the model can not.
+//!
+//! [`check`] does so with one journal, sequentially consistent. [`Held`] does it with every execution of
+//! loom's, on both of its memories: `subsets` keeps what was computed once, `order` looks for an order that
+//! x86 allows where loom's own is none, `start` is where a window begins, and `outcomes` compares what
+//! all executions together came to.
+
+mod held;
+mod order;
+mod outcomes;
+mod start;
+mod subsets;
+
+pub use held::{Conformance, Fit, Held, HeldError};
+pub use outcomes::Compared;
+pub use start::NoStart;
 
 use super::event::{Entry, Event, Leaf};
 use crate::closed_enum::ClosedEnum;
@@ -12,9 +27,21 @@ use crate::module::OpKind;
 use crate::resource::{Mode, Resource};
 use crate::status::{Operand, StatusWord};
 use crate::system::labels::{Environment, Part, guest};
+use crate::system::state::VcpuMode;
 use crate::system::{self, Agent, State, System};
 use crate::table::Effect;
 use rustc_hash::FxHashSet;
+
+/// How the model is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct View {
+    /// The code has no `kvm_vcpu_exit_request()` ([`Grain::Contended`](super::Grain)): the model's answer
+    /// "no" is hidden.
+    skips_exit_request: bool,
+    /// The flag and the modes show whatever the code saw in them: what is left of the model is control
+    /// flow, locks, epochs and interrupts.
+    believes: bool,
+}
 
 /// Where code and model part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,20 +56,18 @@ pub struct Divergence {
 
 impl std::fmt::Display for Divergence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "event {}: the code of {:?} did {:?}; the model allows ",
-            self.at, self.code.agent, self.code.event
-        )?;
+        let who = match self.code.agent {
+            Agent::Zapper => "the zapper".to_owned(),
+            Agent::Vcpu(index) => format!("vCPU {index}"),
+            Agent::Thread(index) => format!("thread {index}"),
+        };
+        let did = self.code.event;
+        write!(f, "at event {}, in the code: {who} {did}", self.at + 1)?;
         if self.model.is_empty() {
-            return f.write_str("nothing here");
+            return write!(f, "; in the model {who} has to wait");
         }
-        let allowed: Vec<String> = self
-            .model
-            .iter()
-            .map(|event| format!("{event:?}"))
-            .collect();
-        f.write_str(&allowed.join(" or "))
+        let allowed: Vec<String> = self.model.iter().map(ToString::to_string).collect();
+        write!(f, "; in the model: {who} {}", allowed.join(", or "))
     }
 }
 
@@ -58,7 +83,7 @@ pub fn check(system: &System, journal: &[Entry]) -> Result<(), Divergence> {
         if states.iter().any(|state| state.shared.bugged) {
             return Ok(());
         }
-        let (next, allowed) = follow(system, &states, *entry);
+        let (next, allowed) = follow(system, View::default(), &states, *entry);
         if next.is_empty() {
             return Err(Divergence {
                 at,
@@ -74,15 +99,16 @@ pub fn check(system: &System, journal: &[Entry]) -> Result<(), Divergence> {
 /// The states after an event, and what else the agent could have done.
 fn follow(
     system: &System,
+    view: View,
     states: &FxHashSet<State>,
     entry: Entry,
 ) -> (FxHashSet<State>, Vec<Event>) {
     let (mut next, mut allowed) = (FxHashSet::default(), Vec::new());
-    let mut seen = states.clone();
-    let mut open: Vec<State> = states.iter().copied().collect();
+    let mut seen: FxHashSet<State> = states.iter().map(|state| view.of(*state, entry)).collect();
+    let mut open: Vec<State> = seen.iter().copied().collect();
     while let Some(state) = open.pop() {
         system.successors(&state, |step, after| {
-            match seen_event(system, &state, &step, &after) {
+            match view.event(system, &state, &step, &after) {
                 None if may_precede(entry, &step, system) && seen.insert(after) => {
                     open.push(after);
                 }
@@ -100,15 +126,71 @@ fn follow(
     (next, allowed)
 }
 
-/// Hidden steps before an event: the agent's own, and for the end of a kick what the CPUs do with its
-/// IPIs. Hidden steps of others can as well be taken later.
+/// Hidden steps before an event: the agent's own, stores that reach memory, and for the end of a kick what
+/// the CPUs do with its IPIs. Hidden steps of others can as well be taken later.
 fn may_precede(entry: Entry, step: &system::Event, system: &System) -> bool {
-    let is_hardware = step
-        .trail
-        .first()
-        .is_some_and(|id| system.labels.parts(*id).0 == Part::Environment);
+    let environment = environment_of(system, step);
     step.agent == entry.agent
-        || (is_hardware && matches!(entry.event, Event::AllAcknowledged | Event::Sent { .. }))
+        || environment.is_some_and(is_drain)
+        || (environment.is_some()
+            && matches!(entry.event, Event::AllAcknowledged | Event::Sent { .. }))
+}
+
+/// What the hardware does in a step; `None` when a thread takes it.
+fn environment_of(system: &System, step: &system::Event) -> Option<u8> {
+    let (part, line, _) = system.labels.parts(*step.trail.first()?);
+    (part == Part::Environment).then_some(line)
+}
+
+fn is_drain(environment: u8) -> bool {
+    environment == Environment::DrainFlag as u8 || environment == Environment::DrainMode as u8
+}
+
+impl View {
+    /// The state in which the code saw what it saw.
+    fn of(self, mut state: State, entry: Entry) -> State {
+        if !self.believes {
+            return state;
+        }
+        match entry.event {
+            Event::TestFlag(up) => state.shared.flag = up,
+            Event::Visited { vcpu, outcome } => {
+                if let Some(vcpu) = state.vcpus.get_mut(usize::from(vcpu)) {
+                    vcpu.mode = match outcome {
+                        0 => VcpuMode::Outside,
+                        1 => VcpuMode::InGuest,
+                        _ => VcpuMode::Exiting,
+                    };
+                }
+            }
+            Event::ExitRequest(outcome) => {
+                if let Agent::Vcpu(vcpu) = entry.agent
+                    && let Some(vcpu) = state.vcpus.get_mut(usize::from(vcpu))
+                {
+                    vcpu.mode = match outcome {
+                        1 => VcpuMode::Exiting,
+                        _ => VcpuMode::InGuest,
+                    };
+                }
+            }
+            _ => {}
+        }
+        state
+    }
+
+    /// The event of a transition; `None` when it is hidden.
+    fn event(
+        self,
+        system: &System,
+        before: &State,
+        step: &system::Event,
+        after: &State,
+    ) -> Option<Event> {
+        match seen_event(system, before, step, after) {
+            Some(Event::ExitRequest(0)) if self.skips_exit_request => None,
+            event => event,
+        }
+    }
 }
 
 /// A transition of the model as an entry of a journal; `None` when it is hidden.

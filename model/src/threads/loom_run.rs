@@ -1,6 +1,7 @@
 //! Running a scenario under loom, to the end or to a violation.
 
 use super::backends::{Loom, LoomRmw};
+use super::conformance::{Conformance, Held};
 use super::event::{self, Entry};
 use super::kvm::Met;
 use super::run::execute;
@@ -21,6 +22,9 @@ closed_enum! { "memory under loom",
 
 /// loom's limit: the zapper's thread and four vCPUs.
 pub const MAX_VCPUS: usize = 4;
+
+/// The most steps of an execution; loom keeps them all, and takes a longer one for a wait without end.
+const MAX_BRANCHES: usize = 10_000;
 
 /// How far loom may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +50,11 @@ pub struct LoomReport {
     pub violation: Option<Vec<Entry>>,
     /// The cap was hit: executions are missing, and "not violated" means nothing.
     pub capped: bool,
-    /// loom gave up an execution: it went on for too long, or nobody could move.
+    /// loom gave up an execution: it went on for too long, or nobody could move; with a remedy, if there
+    /// is one.
     pub gave_up: Option<String>,
+    /// What came of holding the executions against the model, where that was asked for.
+    pub conformance: Option<Conformance>,
 }
 
 /// A scenario that loom can not run.
@@ -69,8 +76,8 @@ pub enum LoomError {
     Choices,
 }
 
-/// Thrown out of loom at the first violation; not a panic anyone is told of.
-struct Violated;
+/// Thrown out of loom where a run is to stop; not a panic anyone is told of.
+struct Stop;
 
 /// Runs a scenario under loom until `property` is violated, or to the end, or to a bound.
 ///
@@ -84,6 +91,28 @@ pub fn run_under_loom(
     property: Property,
     bounds: Bounds,
 ) -> Result<LoomReport, LoomError> {
+    run(scenario, memory, property, bounds, None)
+}
+
+/// The same, and every execution is held against the packed model; a run stops where they part too.
+///
+/// # Errors
+/// As [`run_under_loom`].
+pub fn run_under_loom_held(
+    scenario: &Scenario,
+    memory: Memory,
+    property: Property,
+    bounds: Bounds,
+    held: Held,
+) -> Result<LoomReport, LoomError> {
+    run(scenario, memory, property, bounds, Some(held))
+}
+
+/// Refuses what loom or the code can not do.
+///
+/// # Errors
+/// Names it.
+pub fn check(scenario: &Scenario) -> Result<(), LoomError> {
     scenario.check()?;
     if scenario.vcpus > MAX_VCPUS {
         let given = scenario.vcpus;
@@ -92,7 +121,20 @@ pub fn run_under_loom(
     if scenario.guest == Guest::Any {
         return Err(LoomError::Choices);
     }
+    Ok(())
+}
+
+fn run(
+    scenario: &Scenario,
+    memory: Memory,
+    property: Property,
+    bounds: Bounds,
+    held: Option<Held>,
+) -> Result<LoomReport, LoomError> {
+    check(scenario)?;
     let scenario = *scenario;
+    let held = Arc::new(Mutex::new(held));
+    let holding = Arc::clone(&held);
     let mut report = explore(bounds, scenario.vcpus + 1, move |tally| {
         let met = match memory {
             Memory::Weak => execute::<Loom>(&scenario),
@@ -101,15 +143,27 @@ pub fn run_under_loom(
         tally.met = tally.met.and(met);
         tally.second_calls += usize::from(met.second_calls > 0);
         tally.turned_back += usize::from(met.turned_back > 0);
-        met.violates(property)
+        let journal = event::take_journal();
+        let mut held = holding.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = held.as_mut().is_some_and(|held| held.hold(&journal));
+        if met.violates(property) {
+            tally.violation = Some(journal);
+        }
+        tally.violation.is_some() || parts
     });
     if report.capped && report.violation.is_some() {
         report.capped = false;
     }
+    let is_whole = bounds.preemptions.is_none()
+        && report.violation.is_none()
+        && !report.capped
+        && report.gave_up.is_none();
+    let held = held.lock().unwrap_or_else(PoisonError::into_inner).take();
+    report.conformance = held.map(|held| held.finish(is_whole));
     Ok(report)
 }
 
-/// Explores `execution` until it says that it violates.
+/// Explores `execution` until it says that the run is to stop.
 pub(super) fn explore(
     bounds: Bounds,
     threads: usize,
@@ -122,23 +176,33 @@ pub(super) fn explore(
         let mut so_far = std::mem::take(&mut *lock(&tally));
         so_far.executions += 1;
         *lock(&tally) = so_far.clone();
-        let violated = execution(&mut so_far);
-        so_far.violation = violated.then(event::take_journal);
+        let stop = execution(&mut so_far);
         *lock(&tally) = so_far;
-        if violated {
-            resume_unwind(Box::new(Violated));
+        if stop {
+            resume_unwind(Box::new(Stop));
         }
     };
     let builder = builder(bounds, threads);
     let panic = quietly(|| catch_unwind(AssertUnwindSafe(move || builder.check(one))));
     let mut report = std::mem::take(&mut *lock(&report));
     if let Err(panic) = panic
-        && !panic.is::<Violated>()
+        && !panic.is::<Stop>()
     {
-        report.gave_up = Some(message(panic.as_ref()));
+        report.gave_up = Some(gave_up(&message(panic.as_ref())));
     }
     report.capped = report.executions > bounds.executions;
     report
+}
+
+/// loom's own words, or where they are about its source code, ours.
+fn gave_up(message: &str) -> String {
+    if message.contains("maximum number of branches") {
+        return format!(
+            "an execution goes on for more than {MAX_BRANCHES} steps, which is as far as loom is let: ask for \
+             fewer laps or vCPUs, or let shuttle run it"
+        );
+    }
+    message.to_owned()
 }
 
 /// What a panic says.
@@ -177,7 +241,7 @@ fn lock(report: &Mutex<LoomReport>) -> MutexGuard<'_, LoomReport> {
 fn builder(bounds: Bounds, threads: usize) -> loom::model::Builder {
     let mut builder = loom::model::Builder::new();
     builder.max_threads = threads;
-    builder.max_branches = 10_000;
+    builder.max_branches = MAX_BRANCHES;
     // One more than the cap are run when there are more, which tells a cap from an end. loom looks
     // at the limit before each execution, counting from 1, and only at checkpoints.
     builder.max_permutations = Some(bounds.executions.saturating_add(2));

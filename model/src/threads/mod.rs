@@ -23,7 +23,8 @@ pub use backends::{Loom, LoomRmw, Shuttle, Std};
 pub use event::{Entry, Event, Leaf};
 pub use kvm::Met;
 pub use loom_run::{
-    Bounds, LoomError, LoomReport, MAX_VCPUS as MAX_LOOM_VCPUS, Memory, run_under_loom,
+    Bounds, LoomError, LoomReport, MAX_VCPUS as MAX_LOOM_VCPUS, Memory, check as check_for_loom,
+    run_under_loom, run_under_loom_held,
 };
 pub use module::Version;
 pub use run::execute;

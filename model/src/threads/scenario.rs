@@ -82,9 +82,12 @@ closed_enum! { "window",
 pub enum FirstCall {
     /// The first call is made; the window is entered when it happens to be busy.
     Made,
-    /// The window is entered at once, wherever the vCPUs are: a call that was busy has changed
-    /// nothing but TDHP, so this is every way of entering it, without the executions that never do.
+    /// The window is entered at once, wherever the vCPUs are: a call that was busy has changed nothing
+    /// but TDHP, so with [`Self::WasBusyOnEntry`] this is every way of entering it, without the
+    /// executions that never do.
     WasBusy,
+    /// The same, and the call has left TDHP set: it was busy on the S-EPT entry.
+    WasBusyOnEntry,
 }
 
 /// How much of the code there is to interleave.
@@ -189,6 +192,8 @@ pub struct Scenario {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Prepared {
     pub(super) entry: EntryState,
+    /// TDHP.
+    pub(super) marked: bool,
     pub(super) td_epoch: u64,
     pub(super) bepoch: u64,
     pub(super) mirror_present: bool,
@@ -246,6 +251,7 @@ impl Scenario {
         };
         Prepared {
             entry,
+            marked: matches!(self.first_call, FirstCall::WasBusyOnEntry),
             td_epoch,
             bepoch,
             mirror_present: matches!(self.window, Window::Whole),

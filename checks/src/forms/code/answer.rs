@@ -1,5 +1,6 @@
 //! What came out, and the verdict that follows.
 
+use super::held::HeldText;
 use super::request::{CodeRequest, Engine};
 use crate::engine::Cut;
 use crate::verdict::Verdict;
@@ -28,8 +29,12 @@ pub struct CodeAnswer {
     pub events: Vec<String>,
     /// What the model had to object.
     pub divergence: Option<String>,
-    /// Schedules that were held against the model.
+    /// Executions or schedules that the model allows.
     pub conforming: u64,
+    /// loom: what came of holding its executions against the model.
+    pub held: Option<HeldText>,
+    /// loom: why they were not, though they were to be.
+    pub not_held: Option<String>,
     /// The properties that were seen violated, whatever was asked.
     pub seen_violated: Vec<String>,
     /// Why it was given up from outside, if it was.
@@ -41,6 +46,12 @@ pub struct CodeAnswer {
 
 impl CodeAnswer {
     pub(super) fn of_loom(report: &LoomReport) -> Self {
+        let held = report.conformance.as_ref();
+        let parted = held.and_then(|held| held.divergence.as_ref());
+        let journal = report
+            .violation
+            .as_ref()
+            .or_else(|| parted.map(|(_, journal)| journal));
         Self {
             executions: report.executions as u64,
             second_calls: report.second_calls as u64,
@@ -48,7 +59,10 @@ impl CodeAnswer {
             violated: report.violation.is_some(),
             capped: report.capped,
             gave_up: report.gave_up.clone(),
-            events: texts(report.violation.as_deref().unwrap_or_default()),
+            events: texts(journal.map_or(&[], Vec::as_slice)),
+            divergence: held.and_then(HeldText::divergence),
+            conforming: held.map_or(0, HeldText::conforming),
+            held: held.map(|held| HeldText::new(held, report.violation.is_some())),
             seen_violated: violated(report.met),
             ..Self::default()
         }
@@ -104,6 +118,13 @@ impl CodeAnswer {
         if self.capped || self.gave_up.is_some() || self.failed.is_some() {
             return Verdict::Unknown(Cut::Executions);
         }
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.diverges_at.is_some())
+        {
+            return Verdict::Unknown(Cut::Parted);
+        }
         if self.is_vacuous(request) {
             return Verdict::Vacuous;
         }
@@ -123,7 +144,7 @@ impl CodeAnswer {
     }
 }
 
-fn texts(journal: &[seamcheck_model::threads::Entry]) -> Vec<String> {
+pub(super) fn texts(journal: &[seamcheck_model::threads::Entry]) -> Vec<String> {
     journal.iter().map(ToString::to_string).collect()
 }
 

@@ -4,13 +4,14 @@ use super::answer::CodeAnswer;
 use super::patience::{Patience, Stop};
 use super::request::{CodeRequest, Engine, WATCHED};
 use super::schedule::Steps;
-use crate::question::QuestionError;
+use crate::question::{Question, QuestionError};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::scenario;
 use seamcheck_model::system::{Reductions, System};
+use seamcheck_model::threads::conformance::{self, Held, HeldError, NoStart};
 use seamcheck_model::threads::{
-    Budget, Entry, Met, Scenario, Strategy, Window, conformance, run_on_threads, run_under_loom,
-    run_under_shuttle,
+    Budget, Entry, Met, Scenario, Strategy, Window, check_for_loom, run_on_threads, run_under_loom,
+    run_under_loom_held, run_under_shuttle,
 };
 use std::sync::Arc;
 
@@ -22,15 +23,7 @@ pub fn answer(request: &CodeRequest, patience: Patience<'_>) -> Result<CodeAnswe
     check(request)?;
     let scenario = request.scenario()?;
     match request.engine {
-        Engine::Loom => {
-            let report = run_under_loom(
-                &scenario,
-                request.memory,
-                request.property,
-                request.bounds(),
-            );
-            Ok(CodeAnswer::of_loom(&report.map_err(usage)?))
-        }
+        Engine::Loom => under_loom(request, &scenario),
         Engine::Shuttle => {
             let strategy = request
                 .pct
@@ -38,6 +31,38 @@ pub fn answer(request: &CodeRequest, patience: Patience<'_>) -> Result<CodeAnswe
             schedules(request, strategy, patience)
         }
         Engine::Std => rounds(request, &scenario, patience),
+    }
+}
+
+fn under_loom(request: &CodeRequest, scenario: &Scenario) -> Result<CodeAnswer, QuestionError> {
+    check_for_loom(scenario).map_err(usage)?;
+    let (memory, property, bounds) = (request.memory, request.property, request.bounds());
+    let held = request.conformance.then(|| held(request, scenario));
+    let report = match held.transpose()? {
+        Some(Ok(held)) => run_under_loom_held(scenario, memory, property, bounds, held),
+        Some(Err(why)) => {
+            let report = run_under_loom(scenario, memory, property, bounds).map_err(usage)?;
+            return Ok(CodeAnswer {
+                not_held: Some(why.to_string()),
+                ..CodeAnswer::of_loom(&report)
+            });
+        }
+        None => run_under_loom(scenario, memory, property, bounds),
+    };
+    Ok(CodeAnswer::of_loom(&report.map_err(usage)?))
+}
+
+/// The models that executions are held against, or why there are none.
+fn held(request: &CodeRequest, code: &Scenario) -> Result<Result<Held, NoStart>, QuestionError> {
+    let question = request.question(scenario::Scenario::default())?;
+    let model = Scenario {
+        decisions: request.model_decisions()?,
+        ..*code
+    };
+    match Held::new(&question.table, &question.profile, &model, request.memory) {
+        Ok(held) => Ok(Ok(held)),
+        Err(HeldError::NoStart(why)) => Ok(Err(why)),
+        Err(HeldError::Config(error)) => Err(error.into()),
     }
 }
 
@@ -134,7 +159,12 @@ fn model(request: &CodeRequest) -> Result<System, QuestionError> {
         exit_reason: true,
         ..scenario::Scenario::default()
     };
-    request.question(scenario)?.system(Reductions::NONE)
+    let question = request.question(scenario)?;
+    let question = Question {
+        decisions: request.model_decisions()?,
+        ..question
+    };
+    question.system(Reductions::NONE)
 }
 
 /// The most vCPUs and laps that a run may have: each vCPU is a thread.
@@ -161,7 +191,9 @@ pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
         )));
     }
     let from_the_start = request.window == Window::Whole && !request.zero_step_armed;
-    if request.conformance && (!from_the_start || request.vcpus > scenario::MAX_VCPUS) {
+    let is_schedules = request.engine == Engine::Shuttle;
+    let can_be_held = from_the_start && request.vcpus <= scenario::MAX_VCPUS;
+    if request.conformance && is_schedules && !can_be_held {
         return Err(QuestionError::Usage(format!(
             "only whole removals from the start, by at most {} vCPUs, can be held against the model",
             scenario::MAX_VCPUS

@@ -6,11 +6,13 @@
 pub mod answer;
 pub mod child;
 pub mod engine;
+pub mod held;
 pub mod patience;
 pub mod request;
 pub mod schedule;
 
 pub use answer::CodeAnswer;
+pub use held::HeldText;
 pub use patience::Patience;
 pub use request::{CodeRequest, Engine, WATCHED};
 pub use schedule::SavedSchedule;
@@ -36,6 +38,9 @@ pub(super) fn search(
         Form::Loom => child::answer(&request, patience)?,
         _ => engine::answer(&request, patience)?,
     };
+    if let Some(why) = &answer.not_held {
+        return Err(QuestionError::Usage(format!("{}: {why}", run.name)));
+    }
     Ok(FormReport {
         verdicts: run
             .expect
@@ -48,5 +53,6 @@ pub(super) fn search(
         missing: Vec::new(),
         trace: Vec::new(),
         divergence: answer.divergence,
+        held: answer.held,
     })
 }

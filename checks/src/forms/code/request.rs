@@ -7,7 +7,7 @@ use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario;
-use seamcheck_model::threads::{Bounds, FirstCall, Memory, Scenario, Version, Window};
+use seamcheck_model::threads::{Bounds, FirstCall, Memory, Order, Scenario, Version, Window};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -102,6 +102,12 @@ pub struct CodeRequest {
     pub laps: usize,
     /// 0-step is armed at the start.
     pub zero_step_armed: bool,
+    /// loom: a window is entered with TDHP set, from a first call that was busy on the S-EPT entry.
+    #[serde(default)]
+    pub marked: bool,
+    /// loom: the module's lock words are full barriers, as on x86; else they order nothing.
+    #[serde(default)]
+    pub barriers_in_locks: bool,
     /// loom: the most preemptions of an execution; none for all.
     pub preemptions: Option<usize>,
     /// loom: the most executions.
@@ -112,8 +118,11 @@ pub struct CodeRequest {
     pub pct: Option<usize>,
     /// shuttle: where the choice of schedules begins.
     pub seed: u64,
-    /// shuttle: hold every schedule against the packed model.
+    /// Hold every execution or schedule against the packed model.
     pub conformance: bool,
+    /// Decisions of the model that are others than the code's: what conformance then finds is no bug.
+    #[serde(default)]
+    pub against: BTreeMap<String, String>,
 }
 
 /// More executions than any window of one vCPU needs.
@@ -150,12 +159,15 @@ impl CodeRequest {
                 Engine::Shuttle | Engine::Std => 3,
             },
             zero_step_armed: false,
+            marked: false,
+            barriers_in_locks: false,
             preemptions: None,
             executions: EXECUTIONS,
             schedules: SCHEDULES,
             pct: None,
             seed: 1,
             conformance: false,
+            against: BTreeMap::new(),
         }
     }
 
@@ -187,6 +199,8 @@ impl CodeRequest {
             vcpus: run.scenario.vcpus,
             laps: settings.laps.unwrap_or(base.laps),
             zero_step_armed: settings.zero_step_armed,
+            marked: settings.marked,
+            barriers_in_locks: settings.barriers_in_locks,
             preemptions: settings.preemptions,
             executions: settings.executions.unwrap_or(base.executions),
             schedules: settings.schedules.unwrap_or(base.schedules),
@@ -215,6 +229,18 @@ impl CodeRequest {
         Ok(self.question(scenario::Scenario::default())?.decisions)
     }
 
+    /// The decisions of the model that the code is held against.
+    ///
+    /// # Errors
+    /// As [`Self::parse_decisions`].
+    pub fn model_decisions(&self) -> Result<Decisions, QuestionError> {
+        let mut decisions = self.parse_decisions()?;
+        for (name, value) in &self.against {
+            decisions.set(name, value)?;
+        }
+        Ok(decisions)
+    }
+
     /// The same question as the packed model is asked.
     ///
     /// # Errors
@@ -237,16 +263,23 @@ impl CodeRequest {
     /// When the decisions are wrong.
     pub fn scenario(&self) -> Result<Scenario, QuestionError> {
         let decisions = self.parse_decisions()?;
+        let was_busy = match self.marked {
+            true => FirstCall::WasBusyOnEntry,
+            false => FirstCall::WasBusy,
+        };
         let base = match (self.engine, self.window) {
             (Engine::Loom, Window::Whole) => Scenario {
                 first_call: FirstCall::Made,
                 ..Scenario::of_window(decisions, Window::Whole)
             },
-            (Engine::Loom, window) => Scenario::of_window(decisions, window),
+            (Engine::Loom, window) => Scenario {
+                first_call: was_busy,
+                ..Scenario::of_window(decisions, window)
+            },
             (_, Window::Whole) => Scenario::whole(decisions, self.vcpus, self.laps),
             (_, window) => Scenario {
                 window,
-                first_call: FirstCall::WasBusy,
+                first_call: was_busy,
                 ..Scenario::whole(decisions, self.vcpus, self.laps)
             },
         };
@@ -255,6 +288,10 @@ impl CodeRequest {
             vcpus: self.vcpus,
             laps: self.laps,
             zero_step_armed: self.zero_step_armed,
+            lock_words: match self.barriers_in_locks {
+                true => Order::FullBarrier,
+                false => base.lock_words,
+            },
             ..base
         })
     }
@@ -279,6 +316,7 @@ impl CodeRequest {
             plural(self.laps),
             match self.window {
                 Window::Whole => "the whole removal".to_owned(),
+                window if self.marked => format!("the window of {}, TDHP set", window.key()),
                 window => format!("the window of {}", window.key()),
             }
         );

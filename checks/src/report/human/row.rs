@@ -96,6 +96,15 @@ fn size(outcome: &Outcome) -> Option<String> {
         outcome
             .form
             .as_ref()
-            .map(|form| format!("{} {}", grouped(form.states), form.unit))
+            .map(|form| format!("{} {}{}", grouped(form.states), form.unit, held(form)))
     })
+}
+
+/// Whether executions were held against the packed model, and how many it can not show.
+fn held(form: &crate::forms::FormReport) -> String {
+    match form.held.as_ref().map(|held| held.weaker_than_x86) {
+        None => String::new(),
+        Some(0) => ", all inside the model".to_owned(),
+        Some(weaker) => format!(", {} of them weaker than x86", grouped(weaker)),
+    }
 }

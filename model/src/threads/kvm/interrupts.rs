@@ -38,9 +38,17 @@ impl<R: Runtime> Interrupts<R> {
         self.local_irq_enable();
     }
 
-    /// Sends the IPI. With interrupts on it is taken at once; with one pending it coalesces.
+    /// Sends a reschedule IPI. With interrupts on it is taken at once; with one pending it coalesces.
     pub(super) fn send(&self) {
         self.0.cmpxchg(BLOCKED, BLOCKED | PENDING, Order::AcqRel);
+    }
+
+    /// Sends the IPI of a function call, once the call data is free: `csd_lock()` waits for the handler
+    /// of the call before (kernel/smp.c).
+    pub(super) fn call_function(&self) {
+        while self.0.cmpxchg(BLOCKED, BLOCKED | PENDING, Order::AcqRel) & PENDING != 0 {
+            R::cpu_relax();
+        }
     }
 
     /// Whether an interrupt waits: what ends a guest.

@@ -48,7 +48,7 @@ impl<R: Runtime> Kvm<R> {
     }
 
     fn send(&self, current: Current<R>, met: &mut Met, index: usize) {
-        self.vcpus[index].interrupts.send();
+        self.vcpus[index].interrupts.call_function();
         met.ipis += 1;
         current.record(Event::Sent { vcpu: index as u8 });
     }

@@ -83,7 +83,7 @@ impl<R: Runtime> Kvm<R> {
             let status = self.seamcall(current, met, leaf, true);
             return bug_on(current, met, status);
         }
-        if self.scenario.first_call == FirstCall::WasBusy {
+        if self.scenario.first_call != FirstCall::Made {
             let status = self.retry(current, met, leaf);
             return bug_on(current, met, status);
         }

@@ -48,6 +48,13 @@ impl<R: Runtime> SeptEntry<R> {
         Self { word, order }
     }
 
+    /// The same, as a host leaves it that was refused.
+    #[must_use]
+    pub fn marked(state: u8, order: Order) -> Self {
+        let word = R::Word::new(u64::from(state) | TDHP);
+        Self { word, order }
+    }
+
     /// `sept_lock_acquire_host()`: TDEL first; then TDHP, set by who was refused, cleared by who
     /// was not. `note` is called after each operation.
     pub fn acquire_host(&self, mut note: impl FnMut(EntryStep)) -> Attempt {

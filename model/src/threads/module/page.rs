@@ -30,8 +30,13 @@ impl<R: Runtime> Bepoch<R> {
 
 impl<R: Runtime> Page<R> {
     pub(super) fn new(prepared: &Prepared, order: Order) -> Self {
+        let state = encoding(prepared.entry);
         Self {
-            entry: SeptEntry::new(encoding(prepared.entry), order),
+            entry: if prepared.marked {
+                SeptEntry::marked(state, order)
+            } else {
+                SeptEntry::new(state, order)
+            },
             bepoch: Bepoch {
                 word: R::Word::new(prepared.bepoch),
                 order,

@@ -1,0 +1,102 @@
+//! `check code`: loom's executions held against the model, as the command shows it.
+
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn code(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_check"))
+        .arg("code")
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("it runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn said(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    said.split_whitespace()
+        .filter(|word| *word != "│")
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn executions_are_counted_by_what_the_model_says_of_them() {
+    let output = code("--window remove --json");
+    assert_eq!(output.status.code(), Some(0));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let held = &report["answer"]["held"];
+    assert_eq!(held["in_order"], 772);
+    assert_eq!(held["by_program_order"], 16);
+    assert_eq!(held["weaker_than_x86"], 0);
+    assert_eq!(held["start_is_reached"], true);
+    assert_eq!(report["answer"]["executions"], 788);
+    assert_eq!(report["answer"]["conforming"], 788);
+    let rmw = text(&code("--window remove --memory rmw"));
+    assert!(rmw.contains("621 in loom's order"), "{rmw}");
+    assert!(rmw.contains("6, held against the model's"), "{rmw}");
+}
+
+#[test]
+fn a_divergence_is_status_14_and_shows_both_sides_on_both_memories() {
+    for memory in ["weak", "rmw"] {
+        let output = code(&format!("--memory {memory} --against kick=none"));
+        assert_eq!(output.status.code(), Some(14), "{memory}");
+        insta::allow_duplicates! {
+            let text = text(&output);
+            let shown: Vec<&str> = text
+                .lines()
+                .skip_while(|line| !line.contains("ran "))
+                .take(9)
+                .collect();
+            insta::assert_snapshot!(shown.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn a_value_that_no_barrier_allows_is_counted_and_no_divergence() {
+    let output = code("--set vcpu_barrier=absent --against vcpu_barrier=srcu-unlock");
+    assert_eq!(output.status.code(), Some(10));
+    let text = text(&output);
+    assert!(text.contains("weaker than x86"), "{text}");
+    assert!(text.contains("try --barriers-in-locks"), "{text}");
+    assert!(!text.contains("diverges"), "{text}");
+}
+
+#[test]
+fn a_start_that_the_model_does_not_come_to_is_named() {
+    let text = text(&code("--window track --marked --laps 1"));
+    let named = "no search shows that the model comes to where this begins";
+    assert!(text.contains(named), "{text}");
+}
+
+#[test]
+fn a_window_that_the_model_does_not_have_is_run_and_not_held() {
+    let output = code("--set on_busy=give-up");
+    assert_eq!(output.status.code(), Some(0));
+    let text = text(&output);
+    assert!(text.contains("not held: by these decisions"), "{text}");
+}
+
+#[test]
+fn more_than_loom_can_run_is_refused_with_a_remedy() {
+    let many = code("--vcpus 5");
+    assert_eq!(many.status.code(), Some(2));
+    let words = said(&many);
+    assert!(words.contains("at most 4 beside the zapper"), "{words}");
+    assert!(words.contains("shuttle runs more"), "{words}");
+
+    let long = code("--laps 1000");
+    assert_eq!(long.status.code(), Some(20));
+    let words = text(&long);
+    assert!(
+        words.contains("goes on for more than 10000 steps"),
+        "{words}"
+    );
+    assert!(words.contains("fewer laps or vCPUs"), "{words}");
+    assert_eq!(said(&long), "", "no panic is shown");
+}

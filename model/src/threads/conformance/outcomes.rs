@@ -1,0 +1,355 @@
+//! What all executions of a scenario together come to: each thread's list of events at its end.
+//!
+//! Two executions that differ only in the order of steps that do not touch each other come to the same, so
+//! this is what loom's search, which makes one execution of each kind, can be asked to have all of. The
+//! model's side is made here: every run of the model in which vCPUs go round as often, and guests do
+//! as scripted, as in the code.
+
+use super::order::slot;
+use super::start::leaf_of;
+use super::subsets::key;
+use super::{View, environment_of};
+use crate::kvm::instr::{Instr, KickStep};
+use crate::system::labels::{Part, guest};
+use crate::system::state::{EntryState, Ipi, KickPhase};
+use crate::system::{self, Agent, State, System};
+use crate::threads::event::{Entry, Event, Leaf};
+use crate::threads::scenario::{Deed, Guest, Scenario};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// The most threads: loom's.
+const THREADS: usize = 5;
+
+/// How far the model is walked.
+const NODES: usize = 2_000_000;
+
+/// Each thread's events, the zapper's first.
+pub(super) type Outcome = Vec<Vec<Event>>;
+
+/// Outcomes of the code beside those of the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Outcomes of the code.
+    pub code: usize,
+    /// Outcomes of the model.
+    pub model: usize,
+    /// An outcome that only the code has, thread by thread.
+    pub only_code: Option<Vec<Vec<Event>>>,
+    /// An outcome that only the model has.
+    pub only_model: Option<Vec<Vec<Event>>>,
+}
+
+impl Compared {
+    pub(super) fn new(code: &FxHashSet<Outcome>, model: &FxHashSet<Outcome>) -> Self {
+        // The least, so that the same one is shown every time.
+        let least = |one: &FxHashSet<Outcome>, other: &FxHashSet<Outcome>| {
+            let missing = one.difference(other);
+            missing
+                .min_by_key(|outcome| format!("{outcome:?}"))
+                .cloned()
+        };
+        Self {
+            code: code.len(),
+            model: model.len(),
+            only_code: least(code, model),
+            only_model: least(model, code),
+        }
+    }
+
+    /// The same outcomes on both sides.
+    #[must_use]
+    pub const fn agree(&self) -> bool {
+        self.only_code.is_none() && self.only_model.is_none()
+    }
+}
+
+/// The outcome of a journal.
+pub(super) fn of(journal: &[Entry], vcpus: usize) -> Outcome {
+    let mut lists = vec![Vec::new(); vcpus + 1];
+    for entry in journal {
+        if let Some(list) = lists.get_mut(slot(entry.agent)) {
+            list.push(entry.event);
+        }
+    }
+    lists
+}
+
+/// Every outcome of the model from `start`; `None` when the walk was cut short, or came to a dead VM, in
+/// which the model stands still and the code does not.
+pub(super) fn of_model(
+    system: &System,
+    view: View,
+    start: &State,
+    scenario: &Scenario,
+) -> Option<FxHashSet<Outcome>> {
+    let walk = Walk {
+        system,
+        view,
+        scenario,
+    };
+    let vcpus = scenario.vcpus;
+    let (mut lists, mut found) = (Lists::default(), FxHashSet::default());
+    let mut seen: FxHashSet<(Vec<u64>, Progress)> = FxHashSet::default();
+    let mut open = vec![(*start, Progress::default())];
+    while let Some((state, progress)) = open.pop() {
+        if !seen.insert((key(&state, vcpus), progress)) {
+            continue;
+        }
+        if seen.len() > NODES || state.shared.bugged {
+            return None;
+        }
+        let mut is_over = true;
+        for agent in walk.agents(&state) {
+            walk.steps(state, progress, agent, |event, next, mut moved| {
+                is_over = false;
+                let list = &mut moved.lists[slot(agent)];
+                *list = lists.longer(*list, event);
+                open.push((next, moved));
+            });
+        }
+        if is_over {
+            let outcome = progress.lists[..=vcpus].iter();
+            found.insert(outcome.map(|list| lists.events(*list)).collect());
+        }
+    }
+    Some(found)
+}
+
+/// How far each thread has come with what the model does not remember.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Progress {
+    /// Its events so far, as a number of [`Lists`].
+    lists: [u32; THREADS],
+    /// How often a vCPU has gone round.
+    laps: [u16; THREADS],
+    /// What its guest has done since it was entered.
+    deeds: [u16; THREADS],
+}
+
+/// Lists of events by number: each the longer of another by one event. 0 is empty.
+#[derive(Default)]
+struct Lists {
+    parts: Vec<(u32, Event)>,
+    numbers: FxHashMap<(u32, Event), u32>,
+}
+
+impl Lists {
+    fn longer(&mut self, list: u32, event: Event) -> u32 {
+        let parts = &mut self.parts;
+        *self.numbers.entry((list, event)).or_insert_with(|| {
+            parts.push((list, event));
+            parts.len() as u32
+        })
+    }
+
+    fn events(&self, mut list: u32) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(&(shorter, event)) = (list as usize)
+            .checked_sub(1)
+            .and_then(|index| self.parts.get(index))
+        {
+            events.push(event);
+            list = shorter;
+        }
+        events.reverse();
+        events
+    }
+}
+
+struct Walk<'a> {
+    system: &'a System,
+    view: View,
+    scenario: &'a Scenario,
+}
+
+impl Walk<'_> {
+    /// Who has to be asked for a next step. A step that nobody can keep from its one outcome, and nobody
+    /// notices, may as well be the next: whoever stands before one is asked alone.
+    fn agents(&self, state: &State) -> Vec<Agent> {
+        let vcpus = &state.vcpus[..self.scenario.vcpus];
+        let controls = std::iter::once((Agent::Zapper, state.shared.zapper)).chain(
+            (0..)
+                .zip(vcpus)
+                .map(|(index, vcpu)| (Agent::Vcpu(index), vcpu.control)),
+        );
+        let alone = |control: system::state::Control| {
+            control.op != 0 && self.system.code.ops[usize::from(control.op)].uncontended
+        };
+        match controls.clone().find(|(_, control)| alone(*control)) {
+            Some((agent, _)) => vec![agent],
+            None => controls.map(|(agent, _)| agent).collect(),
+        }
+    }
+
+    /// Every next event of an agent, after the hidden steps that may precede it.
+    fn steps(
+        &self,
+        state: State,
+        progress: Progress,
+        agent: Agent,
+        mut emit: impl FnMut(Event, State, Progress),
+    ) {
+        let mut seen = FxHashSet::from_iter([(state, progress)]);
+        let mut open = vec![(state, progress)];
+        while let Some((state, progress)) = open.pop() {
+            if let Some(skipped) = self.skipped_deed(&state, progress, agent)
+                && seen.insert((state, skipped))
+            {
+                open.push((state, skipped));
+            }
+            self.system.successors(&state, |step, next| {
+                let by_hardware = environment_of(self.system, &step).is_some();
+                if step.agent != agent && !(by_hardware && self.waits_for_cpus(&state, agent)) {
+                    return;
+                }
+                match self.view.event(self.system, &state, &step, &next) {
+                    None => {
+                        if let Some(moved) = self.hidden(&step, progress)
+                            && seen.insert((next, moved))
+                        {
+                            open.push((next, moved));
+                        }
+                    }
+                    Some(event) => {
+                        if let Some(moved) = self.visible(&state, agent, event, progress) {
+                            emit(event, next, moved);
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    /// The end of a kick is where the zapper notices what CPUs do with its IPIs.
+    fn waits_for_cpus(&self, state: &State, agent: Agent) -> bool {
+        let line = &self.system.zap[usize::from(state.shared.zapper.line)];
+        let steps = [KickStep::Send, KickStep::Wait];
+        agent == Agent::Zapper
+            && matches!(line.instr, Instr::Kick { step } if steps.contains(&step))
+    }
+
+    /// A vCPU of the code's does nothing but go round, a number of times.
+    fn hidden(&self, step: &system::Event, mut progress: Progress) -> Option<Progress> {
+        let (part, line, outcome) = self.system.labels.parts(*step.trail.first()?);
+        let goes_round = part == Part::Vcpu
+            && matches!(
+                self.system.vcpu[usize::from(line)].instr,
+                Instr::RunLoop { .. }
+            );
+        if goes_round {
+            let laps = &mut progress.laps[slot(step.agent)];
+            *laps += 1;
+            if outcome != 0 || usize::from(*laps) > self.scenario.laps {
+                return None;
+            }
+        }
+        Some(progress)
+    }
+
+    /// What the code's threads do of what the model's may do.
+    fn visible(
+        &self,
+        state: &State,
+        agent: Agent,
+        event: Event,
+        mut progress: Progress,
+    ) -> Option<Progress> {
+        let window = leaf_of(self.scenario.window);
+        let before = |vcpu: u8| &state.vcpus[..usize::from(vcpu)];
+        let is_made = match event {
+            // A window is over before the next call.
+            Event::Call { leaf, .. } if agent == Agent::Zapper => {
+                window.is_none_or(|window| window == leaf)
+            }
+            Event::Unlock if agent == Agent::Zapper => window.is_none(),
+            // The page is removed once.
+            Event::BeginZap => progress.lists[0] == 0,
+            // The kick takes vCPUs in order.
+            Event::Visited { vcpu, .. } => {
+                let mut before = before(vcpu).iter();
+                before.all(|vcpu| vcpu.kick != KickPhase::Unvisited)
+            }
+            Event::Sent { vcpu } => before(vcpu)
+                .iter()
+                .all(|vcpu| vcpu.kick != KickPhase::Queued),
+            // Requests and thread work are never pending.
+            Event::ExitRequest(outcome) => outcome != 2,
+            Event::Guest { .. } => return self.guest(state, agent, event, progress),
+            _ => true,
+        };
+        if let Event::Call {
+            leaf: Leaf::Enter, ..
+        } = event
+        {
+            progress.deeds[slot(agent)] = 0;
+        }
+        is_made.then_some(progress)
+    }
+
+    fn deed(&self, agent: Agent, progress: Progress) -> Option<Deed> {
+        let Guest::Script(deeds) = self.scenario.guest else {
+            return None;
+        };
+        let last = Deed::Vmcall { progress: false };
+        let at = usize::from(progress.deeds[slot(agent)]);
+        Some(deeds.get(at).copied().unwrap_or(last))
+    }
+
+    /// An access that does not fault is no event.
+    fn skipped_deed(
+        &self,
+        state: &State,
+        mut progress: Progress,
+        agent: Agent,
+    ) -> Option<Progress> {
+        let Agent::Vcpu(index) = agent else {
+            return None;
+        };
+        let vcpu = &state.vcpus[usize::from(index)];
+        let entry = state.shared.pages[0].entry;
+        let skips = vcpu.control.op != 0
+            && self.system.runs_guest(vcpu.control.op)
+            && matches!(self.deed(agent, progress), Some(Deed::Access { .. }))
+            && matches!(entry, EntryState::Mapped | EntryState::Pending);
+        progress.deeds[slot(agent)] += 1;
+        skips.then_some(progress)
+    }
+
+    /// What the guest does, if it is the next of its script.
+    fn guest(
+        &self,
+        state: &State,
+        agent: Agent,
+        event: Event,
+        mut progress: Progress,
+    ) -> Option<Progress> {
+        let (
+            Agent::Vcpu(index),
+            Event::Guest {
+                outcome,
+                tdcall,
+                armed,
+            },
+        ) = (agent, event)
+        else {
+            return None;
+        };
+        let vcpu = &state.vcpus[usize::from(index)];
+        let was_armed = vcpu.zero_step != 0;
+        let after = |progress: bool| armed == (was_armed && !progress);
+        let is_next = match self.deed(agent, progress)? {
+            Deed::Accept => tdcall == Some(Leaf::Accept),
+            Deed::AttrRead => tdcall == Some(Leaf::AttrRead),
+            Deed::AttrWrite => tdcall == Some(Leaf::AttrWrite),
+            Deed::Access { arms } => outcome == guest::EPT_VIOLATION && armed == arms,
+            Deed::Vmcall { progress } => outcome == guest::VMCALL && after(progress),
+            // The code's IPIs arrive as they are sent.
+            Deed::Interrupt { progress } => {
+                let kicked = outcome == guest::KICKED;
+                after(progress) && (kicked || outcome == guest::INTERRUPT && vcpu.ipi == Ipi::None)
+            }
+        };
+        progress.deeds[slot(agent)] += 1;
+        is_next.then_some(progress)
+    }
+}
