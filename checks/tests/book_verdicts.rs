@@ -1,11 +1,14 @@
 //! Tables of verdicts and counts in chapters that are written by hand, held against the suite.
 
+use seamcheck::scenario_text;
 use seamcheck::suite::{self, Run};
 use seamcheck::verdict::Expected;
 use seamcheck_model::closed_enum::ClosedEnum;
-use seamcheck_model::kernel::Decisions;
+use seamcheck_model::kernel::{Decisions, OnFailure};
 use seamcheck_model::property::Property;
+use seamcheck_model::resource::{Evidence, KvmLock, KvmMode, LockKind, Mode, Resource};
 use seamcheck_model::scenario::Scenario;
+use seamcheck_model::table::{Condition, Effect};
 
 /// The rows of a text's tables, cell by cell, without bold print.
 fn rows(text: &str) -> Vec<Vec<String>> {
@@ -160,6 +163,50 @@ fn the_sizes_in_the_chapter_on_actors_are_those_of_the_suite() {
         }
     }
     assert_eq!(count, 16);
+}
+
+#[test]
+fn the_chapter_on_tables_lists_every_word_of_the_files() {
+    fn keys<T: ClosedEnum>() -> Vec<&'static str> {
+        T::ALL.iter().map(|value| value.key()).collect()
+    }
+    let all = [
+        keys::<Effect>(),
+        keys::<Condition>(),
+        keys::<Resource>(),
+        keys::<LockKind>(),
+        keys::<Mode>(),
+        keys::<Evidence>(),
+        keys::<KvmLock>(),
+        keys::<KvmMode>(),
+        keys::<OnFailure>(),
+        scenario_text::NAMES.to_vec(),
+    ];
+    let chapter = include_str!("../../docs/tables.md");
+    for word in all.concat() {
+        let ways = [
+            format!("`{word}`"),
+            format!("`{word} "),
+            format!("\"{word}\""),
+        ];
+        let found = ways.iter().any(|way| chapter.contains(way));
+        assert!(found, "docs/tables.md does not have `{word}`");
+    }
+}
+
+#[test]
+fn every_property_stands_in_the_chapter_on_the_claim_or_on_liveness() {
+    let claim = include_str!("../../docs/claim.md");
+    let liveness = include_str!("../../docs/liveness.md");
+    for property in Property::ALL {
+        let row = format!("| `{}` |", property.key());
+        let chapter = if property.is_liveness() {
+            liveness
+        } else {
+            claim
+        };
+        assert!(chapter.contains(&row), "no row for {}", property.key());
+    }
 }
 
 #[test]
