@@ -153,3 +153,35 @@ fn shells_get_completions_that_know_the_commands() {
         }
     }
 }
+
+/// The report in JSON, without what a clock says and without the memory of tables.
+fn report_on(threads: &str) -> serde_json::Value {
+    let names = [
+        "M06",
+        "M22",
+        "6.16-1.5.05-1vcpu",
+        "actors-M03",
+        "shuttle-M19",
+    ];
+    let args = [&["run", "--json", "--threads", threads], &names[..]].concat();
+    let mut report: serde_json::Value = serde_json::from_str(&ended(&args).out).expect("JSON");
+    for run in report["runs"].as_array_mut().expect("runs") {
+        for part in ["search", "stateright", "proof"] {
+            let fields = run.get_mut(part).and_then(serde_json::Value::as_object_mut);
+            let timed = |name: &str| name.contains("seconds") || name == "states_per_second";
+            if let Some(fields) = fields {
+                fields.retain(|name, _| !timed(name) && name != "bytes_per_state");
+            }
+        }
+    }
+    report
+}
+
+#[test]
+fn a_report_is_the_same_on_any_number_of_threads_and_twice_in_a_row() {
+    let report = report_on("1");
+    assert_eq!(report["exit"], 0);
+    for threads in ["1", "2", "5"] {
+        assert_eq!(report_on(threads), report, "{threads}");
+    }
+}
