@@ -1,129 +1,17 @@
 //! From lock table, kernel profile and scenario to a system.
 
+use super::config::{ConfigError, check_sizes, find_path, zap_locks};
 use super::labels::{Labels, Part, StepId};
+use super::reductions::Reductions;
 use crate::kernel::{CodePath, Decisions, KernelProfile, KvmHeld};
 use crate::kvm::{self, Line, Program, vcpu::VcpuLeaves, zap::ZapLeaves};
 use crate::module::compile::TooLarge;
 use crate::module::{Code, Compiler, LeafId};
 use crate::observe::Observations;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
-use crate::scenario::{MAX_PAGES, MAX_THREADS, MAX_VCPUS, Scenario};
+use crate::scenario::Scenario;
 use crate::status::{self, Operand, StatusWord};
 use crate::table::{FlowAction, Leaf, LockTable};
-
-/// The named reductions. Each can be switched off, which a test uses to compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reductions {
-    /// R1: acquisitions and releases that no configured agent can contend are merged into their neighbours.
-    pub merge_uncontended: bool,
-    /// R2: purely local steps are taken together with the step before them.
-    pub fuse_local: bool,
-    /// R3: fields nobody will read again are reset.
-    pub forget_dead: bool,
-    /// R4: TDCALLs of equal shape share their steps.
-    pub share_equal: bool,
-    /// R5: vCPUs are sorted.
-    pub sort_vcpus: bool,
-}
-
-impl Reductions {
-    /// All of them.
-    pub const ALL: Self = Self {
-        merge_uncontended: true,
-        fuse_local: true,
-        forget_dead: true,
-        share_equal: true,
-        sort_vcpus: true,
-    };
-    /// None of them.
-    pub const NONE: Self = Self {
-        merge_uncontended: false,
-        fuse_local: false,
-        forget_dead: false,
-        share_equal: false,
-        sort_vcpus: false,
-    };
-}
-
-/// A scenario that does not fit its lock table or kernel profile.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// More of something than a state has room for.
-    #[error("{given} {what} asked for, at most {limit} are possible")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many were asked for.
-        given: usize,
-        /// How many are possible.
-        limit: usize,
-    },
-    /// The lock table lacks a leaf that an agent issues.
-    #[error(
-        "lock table {table} has no row for {leaf}, which {agent} issues; add the row, or leave {agent} out"
-    )]
-    MissingLeaf {
-        /// The lock table.
-        table: String,
-        /// The leaf.
-        leaf: String,
-        /// The agent.
-        agent: String,
-    },
-    /// The kernel profile has no such code path.
-    #[error("kernel {kernel} has no code path `{name}`; it has {}", .known.join(", "))]
-    UnknownPath {
-        /// The profile.
-        kernel: String,
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The code path is refused by KVM once the TD is finalized.
-    #[error(
-        "{name} is refused once the TD is finalized; ask with finalized=false, or take `any-tdr-exclusive`"
-    )]
-    OnlyBeforeFinalize {
-        /// The code path.
-        name: String,
-    },
-    /// The code path is refused by KVM until the TD is finalized.
-    #[error("{name} is refused until the TD is finalized; ask with finalized=true")]
-    OnlyAfterFinalize {
-        /// The code path.
-        name: String,
-    },
-    /// Nothing can run beside the code path.
-    #[error("{name} does not run beside anything else: {why}")]
-    Alone {
-        /// The code path.
-        name: String,
-        /// Why.
-        why: String,
-    },
-    /// Nothing of this name removes pages.
-    #[error("in kernel {kernel} nothing called `{name}` removes pages; it is one of {}", .known.join(", "))]
-    UnknownTrigger {
-        /// The profile.
-        kernel: String,
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// A page has one inode, and every inode a page.
-    #[error("{inodes} inodes for {pages} pages: give 1, or as many as there are pages")]
-    Inodes {
-        /// How many inodes were asked for.
-        inodes: usize,
-        /// How many pages.
-        pages: usize,
-    },
-    /// The leaves do not fit one-byte addresses.
-    #[error(transparent)]
-    TooLarge(#[from] TooLarge),
-}
 
 /// Status indices of what the module's effects return.
 #[derive(Clone, Copy, Debug)]
@@ -384,68 +272,6 @@ impl System {
 
 /// See [`super::pack`].
 const MAX_LINES: usize = 63;
-
-fn check_sizes(scenario: &Scenario) -> Result<(), ConfigError> {
-    let sizes = [
-        ("vCPUs", scenario.vcpus, MAX_VCPUS),
-        ("pages", scenario.pages, MAX_PAGES),
-        ("ioctl threads", scenario.threads.len(), MAX_THREADS),
-    ];
-    let (inodes, pages) = (scenario.inodes, scenario.pages);
-    if inodes != 1 && inodes != pages {
-        return Err(ConfigError::Inodes { inodes, pages });
-    }
-    match sizes.into_iter().find(|(_, given, limit)| given > limit) {
-        Some((what, given, limit)) => Err(ConfigError::TooMany { what, given, limit }),
-        None => Ok(()),
-    }
-}
-
-fn find_path<'a>(
-    kernel: &'a KernelProfile,
-    name: &str,
-    finalized: bool,
-) -> Result<&'a CodePath, ConfigError> {
-    let path = kernel.path(name).ok_or_else(|| ConfigError::UnknownPath {
-        kernel: kernel.name.clone(),
-        name: name.to_owned(),
-        known: kernel.paths.iter().map(|path| path.name.clone()).collect(),
-    })?;
-    match (&path.alone, path.before_finalize && finalized) {
-        (Some(why), _) => Err(ConfigError::Alone {
-            name: name.to_owned(),
-            why: why.clone(),
-        }),
-        (None, true) => Err(ConfigError::OnlyBeforeFinalize {
-            name: name.to_owned(),
-        }),
-        (None, false) => Ok(path),
-    }
-}
-
-/// The locks around the page removal that the scenario asks for.
-fn zap_locks(kernel: &KernelProfile, scenario: &Scenario) -> Result<KvmHeld, ConfigError> {
-    let triggers = kernel.triggers();
-    let wanted = scenario.zap.as_str();
-    if wanted.is_empty() || wanted == Scenario::NOBODY {
-        return Ok(kernel.zap.locks);
-    }
-    let Some(trigger) = triggers.iter().find(|trigger| trigger.name == wanted) else {
-        let names = triggers.into_iter().map(|trigger| trigger.name);
-        return Err(ConfigError::UnknownTrigger {
-            kernel: kernel.name.clone(),
-            name: wanted.to_owned(),
-            known: names.chain([Scenario::NOBODY.to_owned()]).collect(),
-        });
-    };
-    match &trigger.alone {
-        Some(why) => Err(ConfigError::Alone {
-            name: wanted.to_owned(),
-            why: why.clone(),
-        }),
-        None => Ok(trigger.locks),
-    }
-}
 
 /// What a leaf can acquire in this scenario: 0-step steps only where 0-step can be armed.
 fn acquisitions(leaf: &Leaf, scenario: &Scenario) -> Vec<(Resource, Mode)> {

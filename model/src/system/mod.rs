@@ -11,6 +11,7 @@
 //! [`guards`] which step may ask what.
 
 mod build;
+mod config;
 mod contention;
 mod environment;
 mod explain;
@@ -26,12 +27,15 @@ mod module_step;
 pub mod moves;
 pub mod others;
 pub mod pack;
+mod reductions;
 mod run;
 pub mod state;
 mod vcpu_step;
 mod zapper_step;
 
-pub use build::{ConfigError, EPT_VIOLATION_EXIT, Reductions, System, User};
+pub use build::{EPT_VIOLATION_EXIT, System, User};
+pub use config::ConfigError;
 pub use explain::StepText;
+pub use reductions::Reductions;
 pub use run::{Agent, Event, Overflow, Trail};
 pub use state::State;
