@@ -3,7 +3,7 @@
 use crate::kvm::Line;
 use crate::kvm::instr::{CallSite, Instr, KickStep};
 use crate::module::{LeafId, Op, OpKind};
-use crate::property::{BusyPair, Property, Witness};
+use crate::property::{BusyPair, Property, PropertySet, Witness};
 use crate::resource::{Mode, Resource};
 use crate::system::labels::{OUTCOMES, Part, StepId, guest, op_outcomes, outcomes, returned};
 use crate::system::{System, User};
@@ -13,7 +13,7 @@ use crate::table::Effect;
 #[derive(Clone, Debug)]
 pub struct Observations {
     /// Properties a step breaks, as a set of [`Property::bit`]s.
-    pub breaks: Vec<u16>,
+    pub breaks: Vec<PropertySet>,
     /// Steps (first outcome of each line) that can be reached at all.
     pub possible: Vec<bool>,
     /// Steps at which a try-lock fails.

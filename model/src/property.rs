@@ -35,10 +35,13 @@ closed_enum! { "property",
     }
 }
 
+/// A set of [`Property::bit`]s.
+pub type PropertySet = u32;
+
 impl Property {
     /// Its bit in a set of properties.
     #[must_use]
-    pub const fn bit(self) -> u16 {
+    pub const fn bit(self) -> PropertySet {
         1 << self as u8
     }
 
@@ -116,14 +119,19 @@ impl Witness {
 impl System {
     /// The properties that a transition breaks, as a set of [`Property::bit`]s.
     #[must_use]
-    pub fn broken(&self, before: &State, event: &Event, after: &State) -> u16 {
+    pub fn broken(&self, before: &State, event: &Event, after: &State) -> PropertySet {
         self.broken_by_state(after)
             | self.broken_by_steps(&before.shared, &event.trail, &after.shared)
     }
 
     /// The properties that taking these steps breaks, whatever vCPUs there are.
     #[must_use]
-    pub fn broken_by_steps(&self, before: &Shared, trail: &[StepId], after: &Shared) -> u16 {
+    pub fn broken_by_steps(
+        &self,
+        before: &Shared,
+        trail: &[StepId],
+        after: &Shared,
+    ) -> PropertySet {
         let mut broken = 0;
         for step in trail {
             broken |= self.observations.breaks[usize::from(step.0)];
@@ -141,13 +149,13 @@ impl System {
 
     /// The properties that a state breaks by itself.
     #[must_use]
-    pub fn broken_by_state(&self, state: &State) -> u16 {
+    pub fn broken_by_state(&self, state: &State) -> PropertySet {
         self.broken_by_view(&state.shared, &state.vcpus[..self.scenario.vcpus])
     }
 
     /// The same, of the singletons and some of the vCPUs.
     #[must_use]
-    pub fn broken_by_view(&self, shared: &Shared, vcpus: &[Vcpu]) -> u16 {
+    pub fn broken_by_view(&self, shared: &Shared, vcpus: &[Vcpu]) -> PropertySet {
         let line = &self.zap[usize::from(shared.zapper.line)];
         let mut broken = 0;
         let no_fail = shared.zapper.op != 0
@@ -229,7 +237,7 @@ impl System {
 }
 
 /// Every property whose bit is set.
-pub fn properties(set: u16) -> impl Iterator<Item = Property> {
+pub fn properties(set: PropertySet) -> impl Iterator<Item = Property> {
     Property::ALL
         .iter()
         .copied()

@@ -5,7 +5,7 @@ use super::guess;
 use super::views::{self, SharedKey, View, Views};
 use crate::engine::{Cut, Limits, Watch};
 use rustc_hash::{FxHashMap, FxHashSet};
-use seamcheck_model::property::{Property, properties};
+use seamcheck_model::property::{Property, PropertySet, properties};
 use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::Predicate;
 use seamcheck_model::system::state::{Shared, Vcpu};
@@ -116,7 +116,7 @@ struct Work<'a> {
     origins: FxHashMap<View, Origin>,
     queue: VecDeque<SharedKey>,
     queued: FxHashSet<SharedKey>,
-    broken: u16,
+    broken: PropertySet,
     bad: Vec<Bad>,
     overflowed: bool,
 }
@@ -216,7 +216,7 @@ impl Work<'_> {
         self.blame(broken, before, who, trail);
     }
 
-    fn blame(&mut self, broken: u16, before: Option<View>, who: Who, trail: Trail) {
+    fn blame(&mut self, broken: PropertySet, before: Option<View>, who: Who, trail: Trail) {
         let new = broken & !self.broken;
         self.broken |= broken;
         for property in properties(new) {

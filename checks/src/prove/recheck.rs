@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::KvmHeld;
 use seamcheck_model::module::Held;
-use seamcheck_model::property::{Property, properties};
+use seamcheck_model::property::{Property, PropertySet, properties};
 use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::{AllBut, Asked, Predicate, Recording};
 use seamcheck_model::system::state::{KickPhase, Shared, Vcpu, VcpuEpoch};
@@ -62,7 +62,7 @@ pub enum Flaw {
 ///
 /// # Errors
 /// The first flaw.
-pub fn recheck(system: &System, views: &Views, claimed: u16) -> Result<u64, Flaw> {
+pub fn recheck(system: &System, views: &Views, claimed: PropertySet) -> Result<u64, Flaw> {
     let start = system.initial();
     if !views.contains(View::of(&start.shared, &start.vcpus[0])) {
         return Err(Flaw::NoStart);
@@ -159,7 +159,7 @@ impl Asker {
 struct Checker<'a> {
     system: &'a System,
     views: &'a Views,
-    claimed: u16,
+    claimed: PropertySet,
     shared: Shared,
     key: SharedKey,
     classes: Vec<Vec<Vcpu>>,

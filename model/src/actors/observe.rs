@@ -7,7 +7,7 @@ use super::vcpu::{self, Place};
 use super::zapper::{Deed, Stage};
 use super::{ENTER, Protocol, Snapshot};
 use crate::closed_enum::ClosedEnum;
-use crate::property::Property;
+use crate::property::{Property, PropertySet};
 use crate::resource::{Mode, Resource};
 use stateright::Property as Asked;
 
@@ -157,7 +157,7 @@ impl Protocol {
     /// The properties that the state breaks, or that an actor has broken on the way there, as a set of
     /// [`Property::bit`]s.
     #[must_use]
-    pub fn broken(&self, state: &Snapshot) -> u16 {
+    pub fn broken(&self, state: &Snapshot) -> PropertySet {
         let zapper = state.zapper();
         let memory = state.memory();
         let mut broken = zapper.broken;
@@ -222,7 +222,7 @@ fn mode_of_try(action: Action, wanted: Resource) -> Option<Mode> {
 }
 
 /// The properties as stateright knows them.
-pub(super) fn properties(watched: u16) -> Vec<Asked<Protocol>> {
+pub(super) fn properties(watched: PropertySet) -> Vec<Asked<Protocol>> {
     let mut all = Vec::new();
     for property in Property::ALL {
         if watched & property.bit() != 0 && !property.is_liveness() {
@@ -234,7 +234,7 @@ pub(super) fn properties(watched: u16) -> Vec<Asked<Protocol>> {
 
 type Holds = fn(&Protocol, &Snapshot) -> bool;
 
-fn keeps<const BIT: u16>(protocol: &Protocol, state: &Snapshot) -> bool {
+fn keeps<const BIT: u32>(protocol: &Protocol, state: &Snapshot) -> bool {
     protocol.broken(state) & BIT == 0
 }
 

@@ -4,6 +4,7 @@
 use super::message::MAX_VCPUS;
 use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
 use crate::kernel::{Decisions, KernelProfile, KvmHeld};
+use crate::property::PropertySet;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
 use crate::scenario::Scenario;
 use crate::status::Operand;
@@ -158,7 +159,7 @@ pub struct Setup {
     /// Whether whole-entry stores keep a TDHP set meanwhile.
     pub keeps_host_priority: bool,
     /// The properties whose violation an actor remembers, as a set of bits.
-    pub watched: u16,
+    pub watched: PropertySet,
     users: Vec<User>,
 }
 
@@ -216,7 +217,7 @@ impl Setup {
             scenario: scenario.clone(),
             leaves: Vec::new(),
             keeps_host_priority: table.entry_store_keeps_host_priority,
-            watched: u16::MAX,
+            watched: PropertySet::MAX,
             users: Vec::new(),
         };
         let zap = kernel.zap.locks;

@@ -123,7 +123,10 @@ pub(super) fn find_path<'a>(
 }
 
 /// The locks around the page removal that the scenario asks for.
-pub(super) fn zap_locks(kernel: &KernelProfile, scenario: &Scenario) -> Result<KvmHeld, ConfigError> {
+pub(super) fn zap_locks(
+    kernel: &KernelProfile,
+    scenario: &Scenario,
+) -> Result<KvmHeld, ConfigError> {
     let triggers = kernel.triggers();
     let wanted = scenario.zap.as_str();
     if wanted.is_empty() || wanted == Scenario::NOBODY {

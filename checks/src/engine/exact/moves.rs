@@ -8,6 +8,7 @@
 use super::Key;
 use super::interned::{SharedId, Singletons, VcpuId, Vcpus};
 use rustc_hash::FxHashMap;
+use seamcheck_model::property::PropertySet;
 use seamcheck_model::scenario::MAX_VCPUS;
 use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::{AllBut, Asked, Predicate, Recording};
@@ -40,7 +41,7 @@ pub(super) struct Known {
     /// What becomes of the vCPU it is about.
     pub(super) own: Option<VcpuId>,
     /// What the steps break, whatever the state.
-    pub(super) broken: u16,
+    pub(super) broken: PropertySet,
     /// A step fails on a lock: who holds it is another state's matter.
     pub(super) is_busy: bool,
     /// Other vCPUs are changed too.
