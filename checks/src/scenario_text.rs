@@ -6,7 +6,7 @@ use seamcheck_model::scenario::{Memory, Scenario};
 use std::collections::BTreeMap;
 
 /// The names of the settings.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "vcpus",
     "pages",
     "inodes",
@@ -20,6 +20,7 @@ pub const NAMES: [&str; 14] = [
     "exit_reason",
     "migrate",
     "late",
+    "host_priority_timeout",
     "memory",
 ];
 
@@ -47,6 +48,11 @@ pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
         ),
         (scenario.migrate, "migrate", scenario.migrate.to_string()),
         (scenario.late, "late", scenario.late.to_string()),
+        (
+            scenario.host_priority_timeout,
+            "host_priority_timeout",
+            scenario.host_priority_timeout.to_string(),
+        ),
     ];
     let unusual = unusual.into_iter().filter(|(is_set, ..)| *is_set);
     pairs
@@ -67,6 +73,7 @@ pub fn set(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), Quest
         "inodes" => scenario.inodes = number(name, value)?,
         "migrate" => scenario.migrate = truth(name, value)?,
         "late" => scenario.late = truth(name, value)?,
+        "host_priority_timeout" => scenario.host_priority_timeout = truth(name, value)?,
         "zap" => scenario.zap = value.to_owned(),
         "populated" => scenario.populated = truth(name, value)?,
         "threads" => scenario.threads = value.split_whitespace().map(str::to_owned).collect(),

@@ -83,6 +83,7 @@ impl Observations {
             Instr::BugOn | Instr::AugStatus | Instr::IoctlStatus { .. } => {
                 self.breaks(id(last), Property::NoBugOn)
             }
+            Instr::HandleExit { .. } => self.breaks(id(2), Property::NoInternalError),
             Instr::HandleExitIrqoff => self.breaks(id(2), Property::InterruptOnce),
             Instr::TestFlag { .. } => self.shows[usize::from(id(1).0)] = Some(Witness::TurnedBack),
             Instr::Unlock { .. } if part == Part::Zapper => self.unlock = Some(id(0)),

@@ -26,12 +26,14 @@ closed_enum! { "property",
         NoMarkLeft = "no-mark-left": "I9: the zapper leaves no host-priority mark on the entry",
         KickOnlyWhenBusy = "kick-only-when-busy": "I10: vCPUs are kicked for TDX_OPERAND_BUSY only",
         NoBugOn = "no-bug-on": "no KVM_BUG_ON fires",
+        NoInternalError = "no-internal-error": "KVM_RUN never returns KVM_EXIT_INTERNAL_ERROR because TDH.VP.ENTER returned TDX_HOST_PRIORITY_BUSY_TIMEOUT",
         ZapFinishes = "zap-finishes": "I5, liveness: a page removal that has begun ends",
         FlagComesDown = "flag-comes-down": "I5, liveness: wait_for_sept_zap, once up, comes down again",
         VcpuEnters = "vcpu-enters": "I5, liveness: once no page is removed any more, a vCPU that wants to run calls TDH.VP.ENTER",
         GuestRuns = "guest-runs": "liveness: once no page is removed any more, a vCPU that wants to run has its guest run",
         NoStarvation = "no-starvation": "liveness: a vCPU that wants to run calls TDH.VP.ENTER, however many pages are removed meanwhile",
         NobodyWaits = "nobody-waits": "liveness: a thread that waits for a KVM lock gets it",
+        MarkGoesAway = "mark-goes-away": "liveness: once no page is removed any more, a guest's TDCALLs are not refused for ever because of a host-priority mark",
     }
 }
 
@@ -56,6 +58,7 @@ impl Property {
                 | Self::GuestRuns
                 | Self::NoStarvation
                 | Self::NobodyWaits
+                | Self::MarkGoesAway
         )
     }
 

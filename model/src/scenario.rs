@@ -49,6 +49,9 @@ pub struct Scenario {
     /// Whether vCPUs are created only after the start, at any time: what KVM refuses once the TD is
     /// finalized (M31).
     pub late: bool,
+    /// Whether the module's HP_LOCK_TIMEOUT may run out on a guest that is refused for a host's
+    /// sake (`no-internal-error`, `mark-goes-away`).
+    pub host_priority_timeout: bool,
     /// The memory model.
     pub memory: Memory,
 }
@@ -74,6 +77,7 @@ impl Default for Scenario {
             exit_reason: false,
             migrate: false,
             late: false,
+            host_priority_timeout: false,
             memory: Memory::Sc,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::watch::{is_between_zaps, wants_lock};
 use seamcheck_model::kvm::instr::Instr;
+use seamcheck_model::module::OpKind;
 use seamcheck_model::scenario::MAX_VCPUS;
 use seamcheck_model::system::labels::{Environment, Part, guest};
 use seamcheck_model::system::state::Control;
@@ -124,6 +125,17 @@ pub fn is_reluctant(system: &System, event: &Event) -> bool {
                 Instr::ExitRequest { .. } => outcome == 2,
                 _ => false,
             }
+        })
+}
+
+/// Whether the first vCPU's guest is refused an S-EPT entry for a host's sake.
+#[must_use]
+pub fn is_refusal(system: &System, event: &Event) -> bool {
+    event.agent == Agent::Vcpu(0)
+        && event.trail.iter().any(|step| {
+            let (part, line, outcome) = system.labels.parts(*step);
+            let looks = || system.code.ops[usize::from(line)].kind == OpKind::LookHostPriority;
+            part == Part::Module && outcome == 1 && looks()
         })
 }
 

@@ -1,5 +1,6 @@
 //! For each property the states that break it, if nothing but them ever follows.
 
+use super::fair::Terms;
 use super::graph::Graph;
 use seamcheck_model::kvm::instr::Instr;
 use seamcheck_model::property::Property;
@@ -11,8 +12,8 @@ use seamcheck_model::system::{State, System};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     waits_for: WaitsFor,
-    /// Whether the first vCPU wants to run: it does not turn away of its own accord.
-    pub willing: bool,
+    /// What it means to wait for ever.
+    pub terms: Terms,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ enum WaitsFor {
     VpEnter,
     VpEnterAfterZaps,
     GuestAfterZaps,
+    TdcallAfterZaps,
     LockOfVcpu,
     LockOfThread(u8),
 }
@@ -34,12 +36,23 @@ pub fn watches(system: &System, property: Property) -> Vec<Watch> {
         let wants = system.scenario.finalized.then_some(waits_for);
         wants.map(|waits_for| Watch {
             waits_for,
-            willing: true,
+            terms: Terms {
+                willing: true,
+                ..Terms::default()
+            },
         })
     };
     let others = |waits_for| Watch {
         waits_for,
-        willing: false,
+        terms: Terms::default(),
+    };
+    // A guest may as well do nothing: only one that is refused again and again waits.
+    let refused = |waits_for| Watch {
+        waits_for,
+        terms: Terms {
+            refused: true,
+            ..Terms::default()
+        },
     };
     match property {
         Property::ZapFinishes => vec![others(WaitsFor::EndOfZap)],
@@ -52,6 +65,9 @@ pub fn watches(system: &System, property: Property) -> Vec<Watch> {
             .chain([WaitsFor::LockOfVcpu])
             .map(others)
             .collect(),
+        Property::MarkGoesAway if system.scenario.host_priority_timeout => {
+            vec![refused(WaitsFor::TdcallAfterZaps)]
+        }
         _ => Vec::new(),
     }
 }
@@ -77,6 +93,7 @@ impl Watch {
             WaitsFor::VpEnter => !system.is_in_vp_enter(first),
             WaitsFor::VpEnterAfterZaps => zaps_are_over() && !system.is_in_vp_enter(first),
             WaitsFor::GuestAfterZaps => zaps_are_over() && !is_in_guest(system, first),
+            WaitsFor::TdcallAfterZaps => zaps_are_over() && first.hp_lock_busy,
             WaitsFor::LockOfVcpu => wants_lock(system, Part::Vcpu, first.control),
             WaitsFor::LockOfThread(index) => {
                 let index = usize::from(index);

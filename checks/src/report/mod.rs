@@ -295,6 +295,9 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
     if scenario.late {
         parts.push("vCPUs created at any time".into());
     }
+    if scenario.host_priority_timeout {
+        parts.push("HP_LOCK_TIMEOUT may run out".into());
+    }
     if scenario.exit_reason {
         parts.push("cached exit reason tracked".into());
     }

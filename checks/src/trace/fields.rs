@@ -122,6 +122,9 @@ pub fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
             },
         );
         put("exit_reason", vcpu.exit.key().into());
+        if system.scenario.host_priority_timeout {
+            put("hp_lock_busy", vcpu.hp_lock_busy.to_string());
+        }
     }
     all
 }

@@ -203,12 +203,14 @@ impl Protocol {
             Property::NoMarkLeft => state.module().entry.tdhp,
             Property::KickOnlyWhenBusy => matches!(deed, Deed::Kick | Deed::LastCall(_)),
             Property::NoBugOn => deed == Deed::Unlock,
-            Property::ZapFinishes
+            Property::NoInternalError
+            | Property::ZapFinishes
             | Property::FlagComesDown
             | Property::VcpuEnters
             | Property::GuestRuns
             | Property::NoStarvation
-            | Property::NobodyWaits => false,
+            | Property::NobodyWaits
+            | Property::MarkGoesAway => false,
         }
     }
 }

@@ -431,6 +431,7 @@ fn refuse(scenario: &Scenario) -> Result<(), SetupError> {
         (!scenario.zap.is_empty(), "other zapper than the profile's"),
         (scenario.migrate, "CPU that a vCPU could move to"),
         (scenario.late, "vCPU that is created later"),
+        (scenario.host_priority_timeout, "HP_LOCK_TIMEOUT"),
     ];
     match more.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => not_there(what, "ask the packed model"),

@@ -23,6 +23,8 @@ pub(crate) struct EffectStatus {
     pub(crate) not_tracked: u8,
     pub(crate) op_state_incorrect: u8,
     pub(crate) already_accepted: u8,
+    /// A TDCALL refused for a host's sake once too often; 0 where HP_LOCK_TIMEOUT does not run out.
+    pub(crate) host_priority_timeout: u8,
     /// An EPT-violation TD exit: status 48, success class.
     pub(crate) ept_violation: u8,
 }
@@ -182,6 +184,11 @@ impl System {
                 0
             },
             already_accepted: compiler.status(status::PAGE_ALREADY_ACCEPTED.with(Operand::Rcx))?,
+            host_priority_timeout: if scenario.host_priority_timeout {
+                compiler.status(status::HOST_PRIORITY_BUSY_TIMEOUT)?
+            } else {
+                0
+            },
             ept_violation: compiler.status(EPT_VIOLATION_EXIT)?,
         };
         let code = compiler.finish();

@@ -193,13 +193,22 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
         ],
         Instr::ExitRequest { .. } => &["no", "EXITING_GUEST_MODE", "request or work pending"],
         Instr::TestFlag { .. } => &["down", "raised: turn back"],
-        Instr::VpEnterStatus { .. } => &["exit", "BUSY: leave", "BUSY: re-enter"],
+        Instr::VpEnterStatus { .. } => &[
+            "exit",
+            "BUSY: leave",
+            "BUSY: re-enter",
+            "HOST_PRIORITY_BUSY_TIMEOUT: no exit reason",
+        ],
         Instr::HandleExitIrqoff => &[
             "nothing to dispatch",
             "dispatch the interrupt",
             "dispatch the same interrupt again",
         ],
-        Instr::HandleExit { .. } => &["no fault", "EPT violation"],
+        Instr::HandleExit { .. } => &[
+            "no fault",
+            "EPT violation",
+            "KVM_EXIT_INTERNAL_ERROR to userspace",
+        ],
         Instr::FaultLock { .. } => &["absent: freeze it", "present", "frozen by another vCPU"],
         Instr::AugStatus => &["mapped", "BUSY: RET_PF_RETRY", "KVM_BUG_ON fires"],
         Instr::Premap => &["mapped", "mapped already"],
@@ -234,6 +243,7 @@ pub fn op_outcomes(op: &Op) -> &'static [&'static str] {
         OpKind::LookHostPriority if op.uncontended => &["not marked"],
         OpKind::LookHostPriority => &["not marked", "marked: give way"],
         OpKind::BranchZeroStep => &["armed", "not armed"],
+        OpKind::Return => &["done", "refused past HP_LOCK_TIMEOUT: TD exit"],
         OpKind::Effect { effect, .. } => match effect {
             Effect::BlockEntry => &[
                 "done",

@@ -34,7 +34,12 @@ impl System {
 
     fn op_is_local(&self, op: &Op) -> bool {
         match op.kind {
-            OpKind::Return | OpKind::BranchZeroStep => true,
+            // A TDCALL that returns may be refused once too often.
+            OpKind::Return => {
+                !(self.scenario.host_priority_timeout
+                    && self.code.leaves[usize::from(op.leaf.0)].is_tdcall)
+            }
+            OpKind::BranchZeroStep => true,
             // While a host holds TDEL no guest looks at TDHP, and only a rival host sets it.
             OpKind::ClearHostPriority => !self.host_rivals,
             OpKind::Effect { effect, .. } => match effect {

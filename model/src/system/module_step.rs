@@ -8,6 +8,7 @@ use super::run::{Frame, Outcomes};
 use super::state::{BlockEpoch, Control, EntryState, ExitReason, Page, TdState, VcpuEpoch};
 use crate::module::{Op, OpKind};
 use crate::resource::{Mode, Resource};
+use crate::status::OPERAND_BUSY_HOST_PRIORITY;
 use crate::table::Effect;
 
 impl System {
@@ -257,10 +258,34 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 }
             });
         } else {
-            // td_call() rewrites a host-priority refusal to OPERAND_BUSY; the guest may try again.
-            self.goto(0, guest_runs, |next| {
+            self.return_to_guest(control, guest_runs);
+        }
+    }
+
+    /// td_call() (tdx_td_dispatcher.c) rewrites a host-priority refusal to OPERAND_BUSY; the guest may
+    /// try again. A second refusal with no other result in between may be one too many: time is not
+    /// modelled, so that HP_LOCK_TIMEOUT may have run out or not. A TDCALL that ends in a TD exit
+    /// has no result.
+    fn return_to_guest(&mut self, control: Control, guest_runs: u8) {
+        let system = self.system;
+        let status = system.code.statuses[usize::from(control.status)];
+        let timed = system.scenario.host_priority_timeout;
+        let refused = timed && status.code() == OPERAND_BUSY_HOST_PRIORITY;
+        let again = refused && self.frame.own.is_some_and(|vcpu| vcpu.hp_lock_busy);
+        self.goto(0, guest_runs, |next| {
+            let control = next.control_mut();
+            (control.page, control.status) = (0, 0);
+            if let Some(vcpu) = &mut next.own {
+                vcpu.hp_lock_busy = refused;
+            }
+        });
+        if again {
+            self.goto(1, system.op(guest_runs).next, |next| {
                 let control = next.control_mut();
-                (control.page, control.status) = (0, 0);
+                (control.page, control.status) = (0, system.status.host_priority_timeout);
+                if let Some(vcpu) = &mut next.own {
+                    vcpu.hp_lock_busy = false;
+                }
             });
         }
     }

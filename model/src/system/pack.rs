@@ -86,6 +86,7 @@ pub fn pack_vcpu(vcpu: &Vcpu) -> u64 {
     out.put(vcpu.cpu_read.into(), 1);
     out.put(vcpu.cpu_stale.into(), 1);
     out.put(vcpu.offline.into(), 1);
+    out.put(vcpu.hp_lock_busy.into(), 1);
     out.word
 }
 
@@ -108,6 +109,7 @@ pub fn unpack_vcpu(word: u64) -> Vcpu {
         cpu_read: words.flag(),
         cpu_stale: words.flag(),
         offline: words.flag(),
+        hp_lock_busy: words.flag(),
     }
 }
 

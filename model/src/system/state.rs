@@ -132,6 +132,7 @@ closed_enum! { "exit reason",
         Other = "TDVMCALL": "anything that needs no page",
         Interrupt = "external interrupt": "not dispatched yet",
         InterruptDispatched = "external interrupt (dispatched)": "still cached after it was dispatched",
+        HostPriorityTimeout = "HOST_PRIORITY_BUSY_TIMEOUT": "no exit reason at all: TDH.VP.ENTER returned an error that KVM does not handle",
     }
 }
 
@@ -195,6 +196,8 @@ pub struct Vcpu {
     pub cpu_stale: bool,
     /// It is not created yet: no kick finds it.
     pub offline: bool,
+    /// The module's `hp_lock_busy`: its last TDCALL to return was refused for a host's sake.
+    pub hp_lock_busy: bool,
 }
 
 closed_enum! { "mirror SPTE",
@@ -266,6 +269,7 @@ impl Default for Vcpu {
             cpu_read: false,
             cpu_stale: false,
             offline: false,
+            hp_lock_busy: false,
         }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu
     let kick = (any_of(), stores(), any_of(), any_of());
     let module = (any_of(), 0..=MAX_PAGES as u8, any_of());
     let observed = (any::<bool>(), any::<bool>(), any::<bool>());
-    let kick_cpu = (any::<bool>(), any::<bool>(), any::<bool>());
+    let kick_cpu = (any::<bool>(), any::<bool>(), any::<[bool; 2]>());
     let fields = (places, kick, module, observed, kick_cpu);
     fields.prop_map(|(control, kick, module, observed, kick_cpu)| Vcpu {
         control,
@@ -74,7 +74,8 @@ pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu
         request: observed.2,
         cpu_read: kick_cpu.0,
         cpu_stale: kick_cpu.1,
-        offline: kick_cpu.2,
+        offline: kick_cpu.2[0],
+        hp_lock_busy: kick_cpu.2[1],
     })
 }
 
