@@ -72,6 +72,13 @@ impl Observations {
                 self.breaks(id(returned::BUSY), Property::NoSecondBusy);
                 self.shows[usize::from(id(returned::CALLED).0)] = Some(Witness::NoFailCall);
             }
+            Instr::Call {
+                site: CallSite::OrBug,
+                ..
+            } => {
+                self.breaks(id(returned::BUSY), Property::NoBugOn);
+                self.breaks(id(returned::ERROR), Property::NoBugOn);
+            }
             Instr::Call { leaf, .. } if leaf == system.enter => {
                 self.breaks(id(returned::CALLED_UNTESTED), Property::FlagTested);
             }

@@ -12,6 +12,8 @@ pub enum CallSite {
     NoFail,
     /// A call outside the removal protocol (TDH.VP.ENTER, TDH.MEM.PAGE.AUG, ioctls).
     Other,
+    /// A call outside it upon whose failure, BUSY or not, KVM declares the VM dead at once.
+    OrBug,
 }
 
 /// The parts of `kvm_make_all_cpus_request()` (or of the kick that a decision puts in its place).

@@ -6,6 +6,7 @@ use super::labels::{Part, returned};
 use super::others::{Others, Predicate};
 use super::run::{Frame, Outcomes};
 use super::state::{BlockEpoch, Control, EntryState, ExitReason, Page, TdState, VcpuEpoch};
+use crate::kvm::instr::{CallSite, Instr};
 use crate::module::{Op, OpKind};
 use crate::resource::{Mode, Resource};
 use crate::status::OPERAND_BUSY_HOST_PRIORITY;
@@ -297,7 +298,14 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             _ if control.status != 0 => returned::ERROR,
             _ => returned::SUCCESS,
         };
-        self.goto(0, 0, |next| next.control_mut().line += 1);
+        let line = self.system.line_of(self.frame);
+        let or_bug = CallSite::OrBug;
+        let dies = matches!(line.instr, Instr::Call { site, .. } if site == or_bug)
+            && outcome != returned::SUCCESS;
+        self.goto(0, 0, |next| {
+            next.control_mut().line += 1;
+            next.shared.bugged |= dies;
+        });
         let id = self
             .system
             .labels
