@@ -66,11 +66,12 @@ impl Observations {
         let last = outcomes(instr).len().saturating_sub(1) as u8;
         match instr {
             Instr::Call {
+                leaf,
                 site: CallSite::NoFail,
-                ..
             } => {
                 self.breaks(id(returned::BUSY), Property::NoSecondBusy);
-                self.shows[usize::from(id(returned::CALLED).0)] = Some(Witness::NoFailCall);
+                let called = id(returned::CALLED);
+                self.shows[usize::from(called.0)] = Some(Witness::NoFailCall(leaf));
             }
             Instr::Call {
                 site: CallSite::OrBug,
@@ -251,21 +252,23 @@ fn required(system: &System) -> Vec<Witness> {
             }
         }
     }
-    let zapper_loses = pairs
-        .iter()
-        .any(|pair| matches!(pair, Witness::Busy(pair) if attempts.contains(&pair.loser)));
-    let no_fail_calls = instrs().any(|instr| {
-        matches!(
-            instr,
-            Instr::Call {
-                site: CallSite::NoFail,
-                ..
-            }
-        )
+    let loses = |leaf: LeafId| {
+        pairs
+            .iter()
+            .any(|pair| matches!(pair, Witness::Busy(pair) if pair.loser == leaf))
+    };
+    // A call without a first attempt is made whatever happens.
+    let no_fail = instrs().filter_map(|instr| match instr {
+        Instr::Call {
+            leaf,
+            site: CallSite::NoFail,
+        } if loses(leaf) || attempts.is_empty() && happens(system, leaf) => {
+            Some(Witness::NoFailCall(leaf))
+        }
+        _ => None,
     });
-    let mut all = Vec::new();
-    if no_fail_calls && (zapper_loses || attempts.is_empty()) {
-        all.push(Witness::NoFailCall);
+    let mut all: Vec<Witness> = no_fail.collect();
+    if !all.is_empty() {
         let flag = instrs().any(|instr| instr == Instr::StoreFlag { value: true });
         let tested = system
             .vcpu

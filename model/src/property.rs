@@ -86,8 +86,8 @@ pub struct BusyPair {
 /// Something a run that holds must have seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Witness {
-    /// A SEAMCALL whose result KVM can no longer handle was issued.
-    NoFailCall,
+    /// This SEAMCALL was issued where KVM can no longer handle its result.
+    NoFailCall(LeafId),
     /// The flag turned a vCPU back.
     TurnedBack,
     /// A kick's IPI interrupted a running guest.
@@ -102,8 +102,8 @@ impl Witness {
     pub fn text(self, system: &System) -> String {
         let name = |leaf: LeafId| system.code.leaves[usize::from(leaf.0)].key.clone();
         match self {
-            Self::NoFailCall => {
-                "a SEAMCALL whose result KVM can no longer handle was issued".into()
+            Self::NoFailCall(leaf) => {
+                format!("{} issued where KVM can not let it fail", name(leaf))
             }
             Self::TurnedBack => "wait_for_sept_zap turned a vCPU back".into(),
             Self::KickedGuest => "a kick's IPI interrupted a running guest".into(),

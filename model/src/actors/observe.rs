@@ -14,8 +14,8 @@ use stateright::Property as Asked;
 /// Something a search that holds must have seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Witness {
-    /// A SEAMCALL was made whose BUSY nobody can handle any more.
-    LastCall,
+    /// A SEAMCALL was made whose BUSY nobody can handle any more: its place in [`LEAVES`].
+    LastCall(u8),
     /// The flag turned a vCPU back.
     TurnedBack,
     /// A kick's IPI found a guest running.
@@ -36,7 +36,10 @@ impl Witness {
     #[must_use]
     pub fn text(self) -> String {
         match self {
-            Self::LastCall => "a SEAMCALL whose result KVM can no longer handle was issued".into(),
+            Self::LastCall(leaf) => format!(
+                "{} issued where KVM can not let it fail",
+                LEAVES[usize::from(leaf)]
+            ),
             Self::TurnedBack => "wait_for_sept_zap turned a vCPU back".into(),
             Self::KickedGuest => "a kick's IPI interrupted a running guest".into(),
             Self::Busy {
@@ -75,14 +78,18 @@ impl Protocol {
                 holder,
             })
             .collect();
-        let loses = busy
-            .iter()
-            .any(|witness| matches!(witness, Witness::Busy { loser, .. } if *loser <= REMOVE));
+        let loses = |leaf: u8| {
+            busy.iter()
+                .any(|witness| matches!(witness, Witness::Busy { loser, .. } if *loser == leaf))
+        };
         let tries = (0..=REMOVE).any(attempts);
         let has = |wanted: &dyn Fn(&Deed) -> bool| program.iter().any(wanted);
-        let mut all = Vec::new();
-        if has(&|deed| matches!(deed, Deed::LastCall(_))) && (loses || !tries) {
-            all.push(Witness::LastCall);
+        let last_calls = program.iter().filter_map(|deed| match deed {
+            Deed::LastCall(leaf) if loses(*leaf) || !tries => Some(Witness::LastCall(*leaf)),
+            _ => None,
+        });
+        let mut all: Vec<Witness> = last_calls.collect();
+        if !all.is_empty() {
             let way_in = &self.vcpu(0).way_in;
             let tests = [Place::FlagTest, Place::HoistedFlagTest];
             let tested = way_in.iter().any(|place| tests.contains(place));
@@ -101,7 +108,7 @@ impl Protocol {
     #[must_use]
     pub fn shows(&self, state: &Snapshot, witness: Witness) -> bool {
         match witness {
-            Witness::LastCall => self.zapper().is_in_last_call(state.zapper()),
+            Witness::LastCall(leaf) => self.zapper().last_call(state.zapper()) == Some(leaf),
             Witness::TurnedBack => {
                 let tests = [Place::FlagTest, Place::HoistedFlagTest];
                 state.memory().wait_for_sept_zap

@@ -231,8 +231,16 @@ impl Zapper {
     /// True while a SEAMCALL is under way whose BUSY nobody can handle any more.
     #[must_use]
     pub fn is_in_last_call(&self, state: &ZapperState) -> bool {
-        state.stage == Stage::InSeamcall
-            && matches!(self.program[usize::from(state.at)], Deed::LastCall(_))
+        self.last_call(state).is_some()
+    }
+
+    /// The leaf of the SEAMCALL under way whose BUSY it can not handle any more.
+    #[must_use]
+    pub fn last_call(&self, state: &ZapperState) -> Option<u8> {
+        match self.program[usize::from(state.at)] {
+            Deed::LastCall(leaf) if state.stage == Stage::InSeamcall => Some(leaf),
+            _ => None,
+        }
     }
 }
 

@@ -125,7 +125,7 @@ impl System {
                 })?;
                 let id = compiler.add(leaf)?;
                 let acquisitions = acquisitions(leaf, &scenario);
-                let is_fault = key == "TDH.MEM.PAGE.AUG";
+                let is_fault = part == Part::Vcpu && key == "TDH.MEM.PAGE.AUG";
                 users.push(User {
                     leaf: id,
                     part,
