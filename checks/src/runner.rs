@@ -11,7 +11,7 @@ use crate::question::QuestionError;
 use crate::suite::{Form, Run};
 use crate::verdict::{Expected, Verdict};
 use seamcheck_model::closed_enum::ClosedEnum;
-use seamcheck_model::property::Property;
+use seamcheck_model::property::{Property, PropertySet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -312,7 +312,7 @@ fn subject(run: &Run) -> Option<Property> {
     wanted.find(|property| !property.is_liveness())
 }
 
-fn expected_to_hold(run: &Run) -> u16 {
+fn expected_to_hold(run: &Run) -> PropertySet {
     run.expect
         .iter()
         .filter(|(property, expected)| *expected == Expected::Holds && !property.is_liveness())

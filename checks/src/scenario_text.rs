@@ -6,11 +6,12 @@ use seamcheck_model::scenario::{Memory, Scenario};
 use std::collections::BTreeMap;
 
 /// The names of the settings.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 16] = [
     "vcpus",
     "pages",
     "inodes",
     "zap",
+    "zappers",
     "populated",
     "threads",
     "finalized",
@@ -20,6 +21,7 @@ pub const NAMES: [&str; 14] = [
     "exit_reason",
     "migrate",
     "late",
+    "host_priority_timeout",
     "memory",
 ];
 
@@ -41,12 +43,22 @@ pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
         (scenario.inodes != 1, "inodes", scenario.inodes.to_string()),
         (!scenario.zap.is_empty(), "zap", scenario.zap.clone()),
         (
+            scenario.zappers != 1,
+            "zappers",
+            scenario.zappers.to_string(),
+        ),
+        (
             scenario.populated,
             "populated",
             scenario.populated.to_string(),
         ),
         (scenario.migrate, "migrate", scenario.migrate.to_string()),
         (scenario.late, "late", scenario.late.to_string()),
+        (
+            scenario.host_priority_timeout,
+            "host_priority_timeout",
+            scenario.host_priority_timeout.to_string(),
+        ),
     ];
     let unusual = unusual.into_iter().filter(|(is_set, ..)| *is_set);
     pairs
@@ -64,9 +76,11 @@ pub fn set(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), Quest
     match name {
         "vcpus" => scenario.vcpus = number(name, value)?,
         "pages" => scenario.pages = number(name, value)?,
+        "zappers" => scenario.zappers = number(name, value)?,
         "inodes" => scenario.inodes = number(name, value)?,
         "migrate" => scenario.migrate = truth(name, value)?,
         "late" => scenario.late = truth(name, value)?,
+        "host_priority_timeout" => scenario.host_priority_timeout = truth(name, value)?,
         "zap" => scenario.zap = value.to_owned(),
         "populated" => scenario.populated = truth(name, value)?,
         "threads" => scenario.threads = value.split_whitespace().map(str::to_owned).collect(),

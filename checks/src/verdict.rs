@@ -190,6 +190,8 @@ pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
         Property::InterruptOnce => lines(Part::Vcpu, &|instr| {
             matches!(instr, Instr::HandleExitIrqoff).then_some(&[1])
         }),
+        Property::NoInternalError if !system.scenario.host_priority_timeout => Vec::new(),
+        Property::NoInternalError => ops(&|kind| kind == OpKind::LookHostPriority),
         Property::NoMarkLeft => ops(&|kind| kind == OpKind::MarkHostPriority),
         Property::KickOnlyWhenBusy => lines(Part::Zapper, &|instr| {
             matches!(
@@ -222,7 +224,8 @@ pub fn triggers(system: &System, property: Property) -> Vec<StepId> {
         | Property::VcpuEnters
         | Property::GuestRuns
         | Property::NoStarvation
-        | Property::NobodyWaits => Vec::new(),
+        | Property::NobodyWaits
+        | Property::MarkGoesAway => Vec::new(),
     }
 }
 

@@ -100,7 +100,7 @@ fn a_vacuous_answer_ends_with_11_and_says_what_was_not_seen() {
     answered(
         &["what-if", "--set", "busy_predicate=unmasked"],
         11,
-        "not seen a SEAMCALL whose result KVM can no longer handle was issued",
+        "not seen TDH.MEM.RANGE.BLOCK issued where KVM can not let it fail",
     );
 }
 

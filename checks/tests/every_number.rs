@@ -10,11 +10,11 @@ use seamcheck::prove::views::{View, Views};
 use seamcheck::suite::{Form, Run};
 use seamcheck::verdict::Expected;
 use seamcheck_model::kernel::decisions::Kick;
-use seamcheck_model::property::Property;
+use seamcheck_model::property::{Property, PropertySet};
 use seamcheck_model::system::{Reductions, State, System, pack};
 use std::collections::HashSet;
 
-const CLAIM: u16 = Property::NoSecondBusy.bit();
+const CLAIM: PropertySet = Property::NoSecondBusy.bit();
 
 fn views(name: &str) -> (System, Views) {
     let question = run(name).question().expect("a question");

@@ -3,7 +3,7 @@
 use crate::kvm::Line;
 use crate::kvm::instr::{CallSite, Instr, KickStep};
 use crate::module::{LeafId, Op, OpKind};
-use crate::property::{BusyPair, Property, Witness};
+use crate::property::{BusyPair, Property, PropertySet, Witness};
 use crate::resource::{Mode, Resource};
 use crate::system::labels::{OUTCOMES, Part, StepId, guest, op_outcomes, outcomes, returned};
 use crate::system::{System, User};
@@ -13,7 +13,7 @@ use crate::table::Effect;
 #[derive(Clone, Debug)]
 pub struct Observations {
     /// Properties a step breaks, as a set of [`Property::bit`]s.
-    pub breaks: Vec<u16>,
+    pub breaks: Vec<PropertySet>,
     /// Steps (first outcome of each line) that can be reached at all.
     pub possible: Vec<bool>,
     /// Steps at which a try-lock fails.
@@ -22,8 +22,8 @@ pub struct Observations {
     pub shows: Vec<Option<Witness>>,
     /// The witnesses a run that holds must have seen.
     pub required: Vec<Witness>,
-    /// The zapper's last step: property I9 is read there.
-    pub unlock: Option<StepId>,
+    /// Each zapper's last step: property I9 is read there.
+    pub unlock: Vec<(StepId, Part)>,
 }
 
 impl Observations {
@@ -36,7 +36,7 @@ impl Observations {
             busy: vec![None; steps],
             shows: vec![None; steps],
             required: Vec::new(),
-            unlock: None,
+            unlock: Vec::new(),
         }
     }
 
@@ -66,11 +66,19 @@ impl Observations {
         let last = outcomes(instr).len().saturating_sub(1) as u8;
         match instr {
             Instr::Call {
+                leaf,
                 site: CallSite::NoFail,
-                ..
             } => {
                 self.breaks(id(returned::BUSY), Property::NoSecondBusy);
-                self.shows[usize::from(id(returned::CALLED).0)] = Some(Witness::NoFailCall);
+                let called = id(returned::CALLED);
+                self.shows[usize::from(called.0)] = Some(Witness::NoFailCall(leaf));
+            }
+            Instr::Call {
+                site: CallSite::OrBug,
+                ..
+            } => {
+                self.breaks(id(returned::BUSY), Property::NoBugOn);
+                self.breaks(id(returned::ERROR), Property::NoBugOn);
             }
             Instr::Call { leaf, .. } if leaf == system.enter => {
                 self.breaks(id(returned::CALLED_UNTESTED), Property::FlagTested);
@@ -83,9 +91,10 @@ impl Observations {
             Instr::BugOn | Instr::AugStatus | Instr::IoctlStatus { .. } => {
                 self.breaks(id(last), Property::NoBugOn)
             }
+            Instr::HandleExit { .. } => self.breaks(id(2), Property::NoInternalError),
             Instr::HandleExitIrqoff => self.breaks(id(2), Property::InterruptOnce),
             Instr::TestFlag { .. } => self.shows[usize::from(id(1).0)] = Some(Witness::TurnedBack),
-            Instr::Unlock { .. } if part == Part::Zapper => self.unlock = Some(id(0)),
+            Instr::Unlock { .. } if system.is_zapper(part) => self.unlock.push((id(0), part)),
             _ => {}
         }
     }
@@ -214,10 +223,10 @@ fn required(system: &System) -> Vec<Witness> {
     let mut pairs: Vec<Witness> = Vec::new();
     for user in system.users() {
         for rival in system.users() {
-            let zapper = if user.part == Part::Zapper {
+            let zapper = if system.is_zapper(user.part) {
                 Some(user)
             } else {
-                Some(rival).filter(|rival| rival.part == Part::Zapper)
+                Some(rival).filter(|rival| system.is_zapper(rival.part))
             };
             // A zapper without a first attempt meets no vCPU: that is what its flag is for.
             if zapper.is_some_and(|zapper| {
@@ -243,21 +252,23 @@ fn required(system: &System) -> Vec<Witness> {
             }
         }
     }
-    let zapper_loses = pairs
-        .iter()
-        .any(|pair| matches!(pair, Witness::Busy(pair) if attempts.contains(&pair.loser)));
-    let no_fail_calls = instrs().any(|instr| {
-        matches!(
-            instr,
-            Instr::Call {
-                site: CallSite::NoFail,
-                ..
-            }
-        )
+    let loses = |leaf: LeafId| {
+        pairs
+            .iter()
+            .any(|pair| matches!(pair, Witness::Busy(pair) if pair.loser == leaf))
+    };
+    // A call without a first attempt is made whatever happens.
+    let no_fail = instrs().filter_map(|instr| match instr {
+        Instr::Call {
+            leaf,
+            site: CallSite::NoFail,
+        } if loses(leaf) || attempts.is_empty() && happens(system, leaf) => {
+            Some(Witness::NoFailCall(leaf))
+        }
+        _ => None,
     });
-    let mut all = Vec::new();
-    if no_fail_calls && (zapper_loses || attempts.is_empty()) {
-        all.push(Witness::NoFailCall);
+    let mut all: Vec<Witness> = no_fail.collect();
+    if !all.is_empty() {
         let flag = instrs().any(|instr| instr == Instr::StoreFlag { value: true });
         let tested = system
             .vcpu

@@ -5,10 +5,11 @@
 //! `Vcpu::flag_seen_down` exists for one of them (I4).
 
 use crate::closed_enum::{ClosedEnum, closed_enum};
+use crate::kvm::Line;
 use crate::kvm::instr::{CallSite, Instr};
 use crate::module::LeafId;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
-use crate::system::labels::StepId;
+use crate::system::labels::{Part, StepId};
 use crate::system::state::{Shared, State, Vcpu};
 use crate::system::{Agent, Event, System};
 
@@ -26,19 +27,24 @@ closed_enum! { "property",
         NoMarkLeft = "no-mark-left": "I9: the zapper leaves no host-priority mark on the entry",
         KickOnlyWhenBusy = "kick-only-when-busy": "I10: vCPUs are kicked for TDX_OPERAND_BUSY only",
         NoBugOn = "no-bug-on": "no KVM_BUG_ON fires",
+        NoInternalError = "no-internal-error": "KVM_RUN never returns KVM_EXIT_INTERNAL_ERROR because TDH.VP.ENTER returned TDX_HOST_PRIORITY_BUSY_TIMEOUT",
         ZapFinishes = "zap-finishes": "I5, liveness: a page removal that has begun ends",
         FlagComesDown = "flag-comes-down": "I5, liveness: wait_for_sept_zap, once up, comes down again",
         VcpuEnters = "vcpu-enters": "I5, liveness: once no page is removed any more, a vCPU that wants to run calls TDH.VP.ENTER",
         GuestRuns = "guest-runs": "liveness: once no page is removed any more, a vCPU that wants to run has its guest run",
         NoStarvation = "no-starvation": "liveness: a vCPU that wants to run calls TDH.VP.ENTER, however many pages are removed meanwhile",
         NobodyWaits = "nobody-waits": "liveness: a thread that waits for a KVM lock gets it",
+        MarkGoesAway = "mark-goes-away": "liveness: once no page is removed any more, a guest's TDCALLs are not refused for ever because of a host-priority mark",
     }
 }
+
+/// A set of [`Property::bit`]s.
+pub type PropertySet = u32;
 
 impl Property {
     /// Its bit in a set of properties.
     #[must_use]
-    pub const fn bit(self) -> u16 {
+    pub const fn bit(self) -> PropertySet {
         1 << self as u8
     }
 
@@ -53,6 +59,7 @@ impl Property {
                 | Self::GuestRuns
                 | Self::NoStarvation
                 | Self::NobodyWaits
+                | Self::MarkGoesAway
         )
     }
 
@@ -80,8 +87,8 @@ pub struct BusyPair {
 /// Something a run that holds must have seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Witness {
-    /// A SEAMCALL whose result KVM can no longer handle was issued.
-    NoFailCall,
+    /// This SEAMCALL was issued where KVM can no longer handle its result.
+    NoFailCall(LeafId),
     /// The flag turned a vCPU back.
     TurnedBack,
     /// A kick's IPI interrupted a running guest.
@@ -96,8 +103,8 @@ impl Witness {
     pub fn text(self, system: &System) -> String {
         let name = |leaf: LeafId| system.code.leaves[usize::from(leaf.0)].key.clone();
         match self {
-            Self::NoFailCall => {
-                "a SEAMCALL whose result KVM can no longer handle was issued".into()
+            Self::NoFailCall(leaf) => {
+                format!("{} issued where KVM can not let it fail", name(leaf))
             }
             Self::TurnedBack => "wait_for_sept_zap turned a vCPU back".into(),
             Self::KickedGuest => "a kick's IPI interrupted a running guest".into(),
@@ -116,19 +123,25 @@ impl Witness {
 impl System {
     /// The properties that a transition breaks, as a set of [`Property::bit`]s.
     #[must_use]
-    pub fn broken(&self, before: &State, event: &Event, after: &State) -> u16 {
+    pub fn broken(&self, before: &State, event: &Event, after: &State) -> PropertySet {
         self.broken_by_state(after)
             | self.broken_by_steps(&before.shared, &event.trail, &after.shared)
     }
 
     /// The properties that taking these steps breaks, whatever vCPUs there are.
     #[must_use]
-    pub fn broken_by_steps(&self, before: &Shared, trail: &[StepId], after: &Shared) -> u16 {
+    pub fn broken_by_steps(
+        &self,
+        before: &Shared,
+        trail: &[StepId],
+        after: &Shared,
+    ) -> PropertySet {
         let mut broken = 0;
         for step in trail {
             broken |= self.observations.breaks[usize::from(step.0)];
-            if Some(*step) == self.observations.unlock {
-                let page = usize::from(before.zapper.page);
+            let unlocks = self.observations.unlock.iter();
+            for (_, part) in unlocks.filter(|(unlock, _)| unlock == step) {
+                let page = usize::from(before.control(*part).page);
                 broken |= if after.pages[page].host_priority {
                     Property::NoMarkLeft.bit()
                 } else {
@@ -141,35 +154,36 @@ impl System {
 
     /// The properties that a state breaks by itself.
     #[must_use]
-    pub fn broken_by_state(&self, state: &State) -> u16 {
+    pub fn broken_by_state(&self, state: &State) -> PropertySet {
         self.broken_by_view(&state.shared, &state.vcpus[..self.scenario.vcpus])
     }
 
     /// The same, of the singletons and some of the vCPUs.
     #[must_use]
-    pub fn broken_by_view(&self, shared: &Shared, vcpus: &[Vcpu]) -> u16 {
-        let line = &self.zap[usize::from(shared.zapper.line)];
+    pub fn broken_by_view(&self, shared: &Shared, vcpus: &[Vcpu]) -> PropertySet {
         let mut broken = 0;
-        let no_fail = shared.zapper.op != 0
-            && matches!(
-                line.instr,
-                Instr::Call {
-                    site: CallSite::NoFail,
-                    ..
-                }
-            );
-        if no_fail && vcpus.iter().any(|vcpu| self.is_in_vp_enter(vcpu)) {
+        let no_fail = |part: Part| {
+            let site = CallSite::NoFail;
+            let instr = self.zap_line(shared, part).instr;
+            shared.control(part).op != 0
+                && matches!(instr, Instr::Call { site: at, .. } if at == site)
+        };
+        if self.zappers().any(no_fail) && vcpus.iter().any(|vcpu| self.is_in_vp_enter(vcpu)) {
             broken |= Property::NoVcpuInside.bit();
         }
-        let write_held = line
-            .held
-            .iter()
-            .any(|held| held == (KvmLock::MmuLock, KvmMode::Write));
-        let lowering = shared.flag_stores.newest() == Some(false);
-        if shared.flag && !(write_held && (line.flag_window || lowering)) {
+        let may_have_it_up = |part: Part| {
+            let line = self.zap_line(shared, part);
+            let lowering = shared.flag_stores_of(part).newest() == Some(false);
+            line.held.has_mode(KvmLock::MmuLock, KvmMode::Write) && (line.flag_window || lowering)
+        };
+        if shared.flag && !self.zappers().any(may_have_it_up) {
             broken |= Property::FlagUnderMmuLock.bit();
         }
         broken
+    }
+
+    fn zap_line(&self, shared: &Shared, part: Part) -> &Line {
+        &self.zap_program(part)[usize::from(shared.control(part).line)]
     }
 
     /// The witnesses that a transition shows; `show` is called with each.
@@ -229,7 +243,7 @@ impl System {
 }
 
 /// Every property whose bit is set.
-pub fn properties(set: u16) -> impl Iterator<Item = Property> {
+pub fn properties(set: PropertySet) -> impl Iterator<Item = Property> {
     Property::ALL
         .iter()
         .copied()

@@ -7,6 +7,7 @@ use common::{Ask, Outcome, profile, table};
 use rustc_hash::FxHashSet;
 use seamcheck_model::actors::observe::Witness;
 use seamcheck_model::actors::{Delivery, Protocol, Setup, Snapshot, Step};
+use seamcheck_model::property::PropertySet;
 use seamcheck_model::scenario::{Memory, Scenario};
 use seamcheck_model::system::Reductions;
 use stateright::Model;
@@ -34,7 +35,7 @@ fn protocol(scenario: &Scenario, set: &[(&str, &str)], delivery: Delivery) -> Ou
 #[derive(PartialEq, Eq)]
 struct Seen {
     settled: FxHashSet<Snapshot>,
-    broken: u16,
+    broken: PropertySet,
     witnesses: BTreeSet<Witness>,
 }
 

@@ -141,6 +141,9 @@ pub(super) fn question(
     };
     // I8 is about the cached exit reason, which only this question carries.
     scenario.exit_reason = property == Property::InterruptOnce;
+    // So it is with the module's timer.
+    scenario.host_priority_timeout =
+        matches!(property, Property::NoInternalError | Property::MarkGoesAway);
     scenario_text::set(&mut scenario, "memory", &args.memory)?;
     let locks = |how: &str, given: &[String]| -> Vec<(String, String)> {
         let given = given.iter();

@@ -8,9 +8,9 @@ use crate::question::{Question, QuestionError};
 use crate::verdict::Verdict;
 use seamcheck_model::actors::observe::Witness;
 use seamcheck_model::actors::{Delivery, Protocol, Setup, Snapshot, Step};
-use seamcheck_model::property::Property;
+use seamcheck_model::property::{Property, PropertySet};
 use stateright::{Checker, Model, Property as Asked};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Searches the actors of a question.
 ///
@@ -77,9 +77,9 @@ pub fn setup(question: &Question) -> Result<Setup, QuestionError> {
 /// What a search of all states found.
 struct Found {
     states: u64,
-    broken: u16,
+    broken: PropertySet,
     /// The properties whose subject never happened, as a set of bits.
-    untouched: u16,
+    untouched: PropertySet,
     missing: Vec<Witness>,
     cut: Option<Cut>,
 }
@@ -96,8 +96,8 @@ struct Observed {
     protocol: Protocol,
     required: Vec<Witness>,
     seen: AtomicU64,
-    concerned: AtomicU16,
-    broken: AtomicU16,
+    concerned: AtomicU32,
+    broken: AtomicU32,
     overflowed: AtomicBool,
     /// Set to end the search: no state has successors any more.
     stopped: AtomicBool,
@@ -166,7 +166,7 @@ impl Model for Observed {
                 self.concerned.fetch_or(about, Ordering::Relaxed);
             }
             if made.is_last {
-                self.saw(Witness::LastCall);
+                self.saw(Witness::LastCall(made.leaf));
             }
         })
     }
@@ -187,8 +187,8 @@ fn look_everywhere(setup: &Setup, limits: Limits, watch: &Watch) -> Found {
         required: protocol.required(),
         protocol,
         seen: AtomicU64::new(0),
-        concerned: AtomicU16::new(0),
-        broken: AtomicU16::new(0),
+        concerned: AtomicU32::new(0),
+        broken: AtomicU32::new(0),
         overflowed: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
     };

@@ -1,26 +1,40 @@
 //! Where a run can stay for ever, fairly: strongly connected components.
 
-use super::fairness::{STRONG, is_fair};
+use super::fairness::{Actors, STRONG, is_fair};
 use super::graph::{Edge, Graph};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+/// What going round is to be like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The first vCPU wants to run: it does not turn away of its own accord.
+    pub willing: bool,
+    /// On the way round the first vCPU's guest is refused for a host's sake.
+    pub refused: bool,
+}
+
 /// Among the states marked in `stays`, some that a run can stay in for ever, fairly, going round all
 /// of them: of several such regions the one that is nearest to the start. A single state without a
-/// way round is one in which nobody is owed a turn. With `willing`, reluctant transitions are not
-/// taken.
+/// way round is one in which nobody is owed a turn.
 #[must_use]
-pub fn region(graph: &Graph, stays: &[bool], willing: bool) -> Option<Vec<u32>> {
+pub fn region(graph: &Graph, stays: &[bool], terms: Terms) -> Option<Vec<u32>> {
     let nodes: Vec<u32> = (0..graph.len() as u32)
         .filter(|node| stays[*node as usize])
         .collect();
     let nobody_is_owed = |node: &&u32| graph.owed[**node as usize] == 0;
     let mut best = nodes.iter().find(nobody_is_owed).map(|node| vec![*node]);
+    if terms.refused {
+        best = None;
+    }
     let mut waiting = vec![nodes];
     while let Some(nodes) = waiting.pop() {
-        for component in components(graph, &nodes, willing) {
-            let taken = taken(graph, &component, willing);
+        for component in components(graph, &nodes, terms) {
+            let (taken, refused) = taken(graph, &component, terms);
+            if terms.refused && !refused {
+                continue;
+            }
             let owed = component.iter().map(|node| graph.owed[*node as usize]);
             if is_fair(owed, taken) {
                 if best
@@ -56,27 +70,32 @@ pub fn inner<'a>(
     graph: &'a Graph,
     inside: &'a FxHashSet<u32>,
     node: u32,
-    willing: bool,
+    terms: Terms,
 ) -> impl Iterator<Item = &'a Edge> + 'a {
     let edges = graph.edges(node).iter();
-    edges.filter(move |edge| !(willing && edge.is_reluctant) && inside.contains(&edge.to))
+    edges.filter(move |edge| !(terms.willing && edge.is_reluctant) && inside.contains(&edge.to))
 }
 
-fn taken(graph: &Graph, component: &[u32], willing: bool) -> u64 {
+/// Who takes a turn inside a component, and whether a guest is refused there.
+fn taken(graph: &Graph, component: &[u32], terms: Terms) -> (Actors, bool) {
     let inside: FxHashSet<u32> = component.iter().copied().collect();
-    let of = |node: &u32| inner(graph, &inside, *node, willing).fold(0, |set, edge| set | edge.by);
-    component.iter().fold(0, |set, node| set | of(node))
+    let edges = component
+        .iter()
+        .flat_map(|node| inner(graph, &inside, *node, terms));
+    edges.fold((0, false), |(taken, refused), edge| {
+        (taken | edge.by, refused | edge.is_refusal)
+    })
 }
 
 /// The strongly connected components that have a way round, among these states.
-fn components(graph: &Graph, nodes: &[u32], willing: bool) -> Vec<Vec<u32>> {
+fn components(graph: &Graph, nodes: &[u32], terms: Terms) -> Vec<Vec<u32>> {
     let inside: FxHashSet<u32> = nodes.iter().copied().collect();
     let mut part: DiGraph<u32, (), u32> = DiGraph::with_capacity(nodes.len(), 4 * nodes.len());
     let added = nodes.iter().map(|node| (*node, part.add_node(*node)));
     let index: FxHashMap<u32, _> = added.collect();
     let mut loops = FxHashSet::default();
     for node in nodes {
-        for edge in inner(graph, &inside, *node, willing) {
+        for edge in inner(graph, &inside, *node, terms) {
             part.add_edge(index[node], index[&edge.to], ());
             if edge.to == *node {
                 loops.insert(*node);
@@ -100,7 +119,7 @@ mod tests {
     const LOCK: u64 = Actor::VcpuLock(0).bit();
 
     fn found(nodes: &[(u64, &[(u32, u64)])], stays: &[bool]) -> Option<Vec<u32>> {
-        let mut region = region(&Graph::by_hand(nodes), stays, false)?;
+        let mut region = region(&Graph::by_hand(nodes), stays, Terms::default())?;
         region.sort_unstable();
         Some(region)
     }

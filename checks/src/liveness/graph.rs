@@ -17,6 +17,8 @@ pub struct Edge {
     pub nth: u16,
     /// See [`fairness::is_reluctant`].
     pub is_reluctant: bool,
+    /// See [`fairness::is_refusal`].
+    pub is_refusal: bool,
     /// Who takes it.
     pub by: Actors,
 }
@@ -83,6 +85,7 @@ impl Graph {
                 to: *to,
                 nth: 0,
                 is_reluctant: false,
+                is_refusal: false,
                 by: *by,
             }));
             graph.ends.push(graph.edges.len() as u32);
@@ -111,6 +114,7 @@ impl Graph {
                 to,
                 nth,
                 is_reluctant: fairness::is_reluctant(system, &event),
+                is_refusal: fairness::is_refusal(system, &event),
                 by,
             });
             nth += 1;

@@ -1,7 +1,7 @@
 //! An endless execution: a stem, and a loop that is gone round for ever.
 
-use super::fair::inner;
-use super::fairness::{Actors, STRONG, able, actor, is_fair, is_reluctant, owed};
+use super::fair::{Terms, inner};
+use super::fairness::{Actors, STRONG, able, actor, is_fair, is_refusal, is_reluctant, owed};
 use super::graph::{Edge, Graph};
 use super::watch::watches;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -34,13 +34,13 @@ impl Lasso {
 
 /// A lasso through a region that [`super::fair::region`] found.
 #[must_use]
-pub fn through(system: &System, graph: &Graph, region: &[u32], willing: bool) -> Lasso {
+pub fn through(system: &System, graph: &Graph, region: &[u32], terms: Terms) -> Lasso {
     let entry = region.iter().copied().min().unwrap_or(0);
     let inside: FxHashSet<u32> = region.iter().copied().collect();
     let round = Round {
         graph,
         inside: &inside,
-        willing,
+        terms,
     };
     Lasso {
         stem: events(system, graph, &stem(graph, entry)),
@@ -68,7 +68,7 @@ fn events(system: &System, graph: &Graph, way: &[Hop]) -> Vec<Event> {
 struct Round<'a> {
     graph: &'a Graph,
     inside: &'a FxHashSet<u32>,
-    willing: bool,
+    terms: Terms,
 }
 
 impl Round<'_> {
@@ -76,6 +76,13 @@ impl Round<'_> {
     /// are not served in order, no longer owed.
     fn walk(&self, entry: u32) -> Vec<Hop> {
         let (mut way, mut here) = (Vec::new(), entry);
+        if self.terms.refused
+            && let Some((path, refusal)) = self.way_to_refusal(entry)
+        {
+            here = refusal.1.to;
+            way.extend(path);
+            way.push(refusal);
+        }
         let mut left = self
             .inside
             .iter()
@@ -104,13 +111,22 @@ impl Round<'_> {
         way
     }
 
+    /// The nearest refusal of the first vCPU's guest.
+    fn way_to_refusal(&self, from: u32) -> Option<(Vec<Hop>, Hop)> {
+        let refusal = |node: u32| self.edges(node).find(|edge| edge.is_refusal);
+        let path = self.path(from, &|node| refusal(node).is_some())?;
+        let here = path.last().map_or(from, |(_, edge)| edge.to);
+        let edge = *refusal(here)?;
+        Some((path, (here, edge)))
+    }
+
     /// Who need not take a turn because in this state none is owed.
     fn rests(&self, node: u32) -> Actors {
         !self.graph.owed[node as usize] & !STRONG
     }
 
     fn edges(&self, node: u32) -> impl Iterator<Item = &Edge> {
-        inner(self.graph, self.inside, node, self.willing)
+        inner(self.graph, self.inside, node, self.terms)
     }
 
     /// A shortest path inside the region to a state that is wanted.
@@ -159,8 +175,11 @@ pub fn breaks(
         .iter()
         .map(|state| owed(system, state, able(system, state)));
     let reluctant = cycle.iter().any(|(_, event)| is_reluctant(system, event));
+    let refused = cycle.iter().any(|(_, event)| is_refusal(system, event));
     let waits = watches(system, property).into_iter().any(|watch| {
-        !(watch.willing && reluctant) && states.iter().all(|state| watch.waits(system, state))
+        !(watch.terms.willing && reluctant)
+            && (refused || !watch.terms.refused)
+            && states.iter().all(|state| watch.waits(system, state))
     });
     waits && is_fair(owed, taken)
 }

@@ -85,8 +85,8 @@ fn judge(system: &System, graph: &Graph, property: Property) -> Found {
     for watch in watch::watches(system, property) {
         let stays = watch.states(system, graph);
         happens |= graph.leaves(&stays);
-        if let Some(region) = nearest(graph, stays, watch.willing) {
-            let lasso = lasso::through(system, graph, &region, watch.willing);
+        if let Some(region) = nearest(graph, stays, watch.terms) {
+            let lasso = lasso::through(system, graph, &region, watch.terms);
             if shortest.as_ref().is_none_or(|old| lasso.len() < old.len()) {
                 shortest = Some(lasso);
             }
@@ -101,14 +101,14 @@ fn judge(system: &System, graph: &Graph, property: Property) -> Found {
 
 /// A region made of the states nearest to the start, so that its lasso is short: of all prefixes of
 /// the states, in the order of their distance, the shortest that has one.
-fn nearest(graph: &Graph, mut stays: Vec<bool>, willing: bool) -> Option<Vec<u32>> {
-    let mut best = fair::region(graph, &stays, willing)?;
+fn nearest(graph: &Graph, mut stays: Vec<bool>, terms: fair::Terms) -> Option<Vec<u32>> {
+    let mut best = fair::region(graph, &stays, terms)?;
     let (mut without, mut with) = (0, stays.len());
     while without + 1 < with {
         let middle = without.midpoint(with);
         let mut prefix = stays.clone();
         prefix[middle..].fill(false);
-        match fair::region(graph, &prefix, willing) {
+        match fair::region(graph, &prefix, terms) {
             Some(region) => (best, with, stays) = (region, middle, prefix),
             None => without = middle,
         }

@@ -1,27 +1,29 @@
 //! For each property the states that break it, if nothing but them ever follows.
 
+use super::fair::Terms;
 use super::graph::Graph;
 use seamcheck_model::kvm::instr::Instr;
 use seamcheck_model::property::Property;
 use seamcheck_model::system::labels::Part;
-use seamcheck_model::system::state::{Control, Vcpu};
+use seamcheck_model::system::state::{Control, Shared, Vcpu};
 use seamcheck_model::system::{State, System};
 
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     waits_for: WaitsFor,
-    /// Whether the first vCPU wants to run: it does not turn away of its own accord.
-    pub willing: bool,
+    /// What it means to wait for ever.
+    pub terms: Terms,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitsFor {
-    EndOfZap,
+    EndOfZap(Part),
     FlagDown,
     VpEnter,
     VpEnterAfterZaps,
     GuestAfterZaps,
+    TdcallAfterZaps,
     LockOfVcpu,
     LockOfThread(u8),
 }
@@ -34,15 +36,30 @@ pub fn watches(system: &System, property: Property) -> Vec<Watch> {
         let wants = system.scenario.finalized.then_some(waits_for);
         wants.map(|waits_for| Watch {
             waits_for,
-            willing: true,
+            terms: Terms {
+                willing: true,
+                ..Terms::default()
+            },
         })
     };
     let others = |waits_for| Watch {
         waits_for,
-        willing: false,
+        terms: Terms::default(),
+    };
+    // A guest may as well do nothing: only one that is refused again and again waits.
+    let refused = |waits_for| Watch {
+        waits_for,
+        terms: Terms {
+            refused: true,
+            ..Terms::default()
+        },
     };
     match property {
-        Property::ZapFinishes => vec![others(WaitsFor::EndOfZap)],
+        Property::ZapFinishes => system
+            .zappers()
+            .map(WaitsFor::EndOfZap)
+            .map(others)
+            .collect(),
         Property::FlagComesDown => vec![others(WaitsFor::FlagDown)],
         Property::VcpuEnters => vcpu(WaitsFor::VpEnterAfterZaps).into_iter().collect(),
         Property::GuestRuns => vcpu(WaitsFor::GuestAfterZaps).into_iter().collect(),
@@ -52,6 +69,9 @@ pub fn watches(system: &System, property: Property) -> Vec<Watch> {
             .chain([WaitsFor::LockOfVcpu])
             .map(others)
             .collect(),
+        Property::MarkGoesAway if system.scenario.host_priority_timeout => {
+            vec![refused(WaitsFor::TdcallAfterZaps)]
+        }
         _ => Vec::new(),
     }
 }
@@ -70,13 +90,15 @@ impl Watch {
     pub fn waits(self, system: &System, state: &State) -> bool {
         let shared = &state.shared;
         let first = &state.vcpus[0];
-        let zaps_are_over = || is_between_zaps(system, shared.zapper);
+        let is_between = |part| is_between_zaps(system, shared, part);
+        let zaps_are_over = || system.zappers().all(is_between);
         let waits = match self.waits_for {
-            WaitsFor::EndOfZap => !zaps_are_over(),
+            WaitsFor::EndOfZap(part) => !is_between(part),
             WaitsFor::FlagDown => shared.flag,
             WaitsFor::VpEnter => !system.is_in_vp_enter(first),
             WaitsFor::VpEnterAfterZaps => zaps_are_over() && !system.is_in_vp_enter(first),
             WaitsFor::GuestAfterZaps => zaps_are_over() && !is_in_guest(system, first),
+            WaitsFor::TdcallAfterZaps => zaps_are_over() && first.hp_lock_busy,
             WaitsFor::LockOfVcpu => wants_lock(system, Part::Vcpu, first.control),
             WaitsFor::LockOfThread(index) => {
                 let index = usize::from(index);
@@ -87,10 +109,11 @@ impl Watch {
     }
 }
 
-/// Where the zapper may rest: no page removal is under way.
+/// Where a zapper may rest: no page removal of its own is under way.
 #[must_use]
-pub fn is_between_zaps(system: &System, zapper: Control) -> bool {
-    let instr = system.program_of(Part::Zapper)[usize::from(zapper.line)].instr;
+pub fn is_between_zaps(system: &System, shared: &Shared, part: Part) -> bool {
+    let zapper = shared.control(part);
+    let instr = system.program_of(part)[usize::from(zapper.line)].instr;
     zapper.op == 0 && matches!(instr, Instr::BeginZap { .. })
 }
 

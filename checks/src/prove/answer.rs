@@ -7,7 +7,7 @@ use crate::engine::exact::{self, Until};
 use crate::engine::{Cut, Limits, Report, Watch};
 use crate::question::{Question, QuestionError};
 use crate::verdict::{Verdict, judge};
-use seamcheck_model::property::{Property, properties};
+use seamcheck_model::property::{Property, PropertySet, properties};
 use seamcheck_model::system::{Reductions, System};
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ pub enum Unproved {
 /// When there is no proof. That does not mean that a property is broken.
 pub fn prove(
     system: &System,
-    claimed: u16,
+    claimed: PropertySet,
     limits: Limits,
     watch: &Watch,
 ) -> Result<Proof, Unproved> {
@@ -172,7 +172,7 @@ pub fn answer(
 
 /// Every property whose bit is set, by name.
 #[must_use]
-pub fn names(claimed: u16) -> Vec<&'static str> {
+pub fn names(claimed: PropertySet) -> Vec<&'static str> {
     use seamcheck_model::closed_enum::ClosedEnum;
     properties(claimed).map(|property| property.key()).collect()
 }

@@ -5,11 +5,11 @@ use super::guess;
 use super::views::{self, SharedKey, View, Views};
 use crate::engine::{Cut, Limits, Watch};
 use rustc_hash::{FxHashMap, FxHashSet};
-use seamcheck_model::property::{Property, properties};
+use seamcheck_model::property::{Property, PropertySet, properties};
 use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::Predicate;
 use seamcheck_model::system::state::{Shared, Vcpu};
-use seamcheck_model::system::{System, Trail};
+use seamcheck_model::system::{Agent, System, Trail};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -116,7 +116,7 @@ struct Work<'a> {
     origins: FxHashMap<View, Origin>,
     queue: VecDeque<SharedKey>,
     queued: FxHashSet<SharedKey>,
-    broken: u16,
+    broken: PropertySet,
     bad: Vec<Bad>,
     overflowed: bool,
 }
@@ -139,8 +139,12 @@ impl Work<'_> {
         }
         for vcpu in &vcpus {
             movers.push((Mover::Vcpu(*vcpu), Who::Another));
-            if self.system.zapper_wants_target(&shared) {
-                movers.push((Mover::Kick(*vcpu), Who::Zapper));
+            for part in self.system.kickers(&shared) {
+                let who = match part.agent() {
+                    Agent::Thread(index) => Who::Thread(index),
+                    _ => Who::Zapper,
+                };
+                movers.push((Mover::Kick(part, *vcpu), who));
             }
         }
         for (mover, who) in movers {
@@ -216,7 +220,7 @@ impl Work<'_> {
         self.blame(broken, before, who, trail);
     }
 
-    fn blame(&mut self, broken: u16, before: Option<View>, who: Who, trail: Trail) {
+    fn blame(&mut self, broken: PropertySet, before: Option<View>, who: Who, trail: Trail) {
         let new = broken & !self.broken;
         self.broken |= broken;
         for property in properties(new) {
@@ -249,7 +253,7 @@ struct Among<'a> {
 impl Among<'_> {
     fn own(&self) -> Option<&Vcpu> {
         match &self.mover {
-            Mover::Vcpu(vcpu) | Mover::Kick(vcpu) => Some(vcpu),
+            Mover::Vcpu(vcpu) | Mover::Kick(_, vcpu) => Some(vcpu),
             Mover::Zapper | Mover::Thread(_) => None,
         }
     }

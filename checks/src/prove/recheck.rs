@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::KvmHeld;
 use seamcheck_model::module::Held;
-use seamcheck_model::property::{Property, properties};
+use seamcheck_model::property::{Property, PropertySet, properties};
 use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::{AllBut, Asked, Predicate, Recording};
 use seamcheck_model::system::state::{KickPhase, Shared, Vcpu, VcpuEpoch};
@@ -62,7 +62,7 @@ pub enum Flaw {
 ///
 /// # Errors
 /// The first flaw.
-pub fn recheck(system: &System, views: &Views, claimed: u16) -> Result<u64, Flaw> {
+pub fn recheck(system: &System, views: &Views, claimed: PropertySet) -> Result<u64, Flaw> {
     let start = system.initial();
     if !views.contains(View::of(&start.shared, &start.vcpus[0])) {
         return Err(Flaw::NoStart);
@@ -103,7 +103,7 @@ struct Footing {
     page: u8,
     kvm: KvmHeld,
     frozen: bool,
-    kick: KickPhase,
+    kick: [KickPhase; 2],
     offline: bool,
     epoch: VcpuEpoch,
 }
@@ -115,7 +115,7 @@ fn footing(system: &System, vcpu: &Vcpu) -> Footing {
         page: vcpu.control.page,
         kvm: line.held,
         frozen: line.frozen,
-        kick: vcpu.kick,
+        kick: [vcpu.kick, vcpu.second_kick],
         offline: vcpu.offline,
         epoch: vcpu.epoch,
     }
@@ -146,11 +146,12 @@ enum Asker {
 }
 
 impl Asker {
-    fn movers(self, first: Vcpu, threads: usize) -> Vec<Mover> {
-        let mut movers = vec![Mover::Vcpu(first), Mover::Kick(first)];
+    fn movers(self, first: Vcpu, system: &System) -> Vec<Mover> {
+        let mut movers = vec![Mover::Vcpu(first)];
+        movers.extend(system.zappers().map(|part| Mover::Kick(part, first)));
         if self == Self::AnySingleton {
             movers.push(Mover::Zapper);
-            movers.extend((0..threads as u8).map(Mover::Thread));
+            movers.extend((0..system.threads.len() as u8).map(Mover::Thread));
         }
         movers
     }
@@ -159,7 +160,7 @@ impl Asker {
 struct Checker<'a> {
     system: &'a System,
     views: &'a Views,
-    claimed: u16,
+    claimed: PropertySet,
     shared: Shared,
     key: SharedKey,
     classes: Vec<Vec<Vcpu>>,
@@ -247,8 +248,8 @@ impl Checker<'_> {
     ) -> Result<Vec<Predicate>, Flaw> {
         let (system, shared) = (self.system, self.shared);
         let log = RefCell::new(Vec::new());
-        for mover in asker.movers(members[0], system.threads.len()) {
-            let is_first = matches!(mover, Mover::Vcpu(_) | Mover::Kick(_));
+        for mover in asker.movers(members[0], system) {
+            let is_first = matches!(mover, Mover::Vcpu(_) | Mover::Kick(..));
             let others = Recording {
                 others: AllBut {
                     vcpus: members,

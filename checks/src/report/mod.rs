@@ -24,7 +24,7 @@ use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::scenario::{MAX_VCPUS, Memory};
-use seamcheck_model::system::labels::{OUTCOMES, Part};
+use seamcheck_model::system::labels::OUTCOMES;
 use seamcheck_model::system::{Reductions, System};
 
 /// Lines none of whose outcomes was ever taken, in words.
@@ -232,7 +232,7 @@ pub fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
     for user in system
         .users()
         .iter()
-        .filter(|user| user.part == Part::Zapper)
+        .filter(|user| system.is_zapper(user.part))
     {
         for (resource, mode) in &user.acquisitions {
             let opposed = system
@@ -305,6 +305,9 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
         Scenario::NOBODY => parts.push("nobody removes pages".into()),
         zap => parts.push(format!("removal by {zap}")),
     }
+    if scenario.zappers > 1 {
+        parts.push(format!("{} zappers", scenario.zappers));
+    }
     let settings = [
         (scenario.accept, "no TDG.MEM.PAGE.ACCEPT"),
         (scenario.attr, "no TDG.MEM.PAGE.ATTR.RD and ATTR.WR"),
@@ -320,6 +323,9 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
     }
     if scenario.late {
         parts.push("vCPUs created at any time".into());
+    }
+    if scenario.host_priority_timeout {
+        parts.push("HP_LOCK_TIMEOUT may run out".into());
     }
     if scenario.exit_reason {
         parts.push("cached exit reason tracked".into());

@@ -64,6 +64,9 @@ const fn never(property: Property) -> &'static str {
         Property::GuestRuns => "no page is removed any more, but vCPU 0's guest never runs",
         Property::NoStarvation => "but vCPU 0 never calls TDH.VP.ENTER",
         Property::NobodyWaits => "but somebody never gets the KVM lock it waits for",
+        Property::MarkGoesAway => {
+            "no page is removed any more, but vCPU 0's TDCALLs are refused for a mark that nobody clears"
+        }
         _ => "and it is broken",
     }
 }

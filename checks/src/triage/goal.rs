@@ -166,6 +166,9 @@ impl<'a> Goal<'a> {
             }
             Part::Vcpu if own.next().is_none() => "the guest sees it, not KVM",
             Part::Vcpu if self.wanted.leaf == "TDH.MEM.PAGE.AUG" => "the page fault is retried",
+            Part::Vcpu if self.wanted.leaf == "TDH.VP.WR" => {
+                "KVM_BUG_ON would fire, and was not reached"
+            }
             Part::Vcpu => "what KVM makes of it is not modelled",
             _ => {
                 let index = usize::from(part == Part::Thread1);

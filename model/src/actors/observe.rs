@@ -7,15 +7,15 @@ use super::vcpu::{self, Place};
 use super::zapper::{Deed, Stage};
 use super::{ENTER, Protocol, Snapshot};
 use crate::closed_enum::ClosedEnum;
-use crate::property::Property;
+use crate::property::{Property, PropertySet};
 use crate::resource::{Mode, Resource};
 use stateright::Property as Asked;
 
 /// Something a search that holds must have seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Witness {
-    /// A SEAMCALL was made whose BUSY nobody can handle any more.
-    LastCall,
+    /// A SEAMCALL was made whose BUSY nobody can handle any more: its place in [`LEAVES`].
+    LastCall(u8),
     /// The flag turned a vCPU back.
     TurnedBack,
     /// A kick's IPI found a guest running.
@@ -36,7 +36,10 @@ impl Witness {
     #[must_use]
     pub fn text(self) -> String {
         match self {
-            Self::LastCall => "a SEAMCALL whose result KVM can no longer handle was issued".into(),
+            Self::LastCall(leaf) => format!(
+                "{} issued where KVM can not let it fail",
+                LEAVES[usize::from(leaf)]
+            ),
             Self::TurnedBack => "wait_for_sept_zap turned a vCPU back".into(),
             Self::KickedGuest => "a kick's IPI interrupted a running guest".into(),
             Self::Busy {
@@ -84,14 +87,18 @@ impl Protocol {
                 holder,
             })
             .collect();
-        let loses = busy
-            .iter()
-            .any(|witness| matches!(witness, Witness::Busy { loser, .. } if *loser <= REMOVE));
+        let loses = |leaf: u8| {
+            busy.iter()
+                .any(|witness| matches!(witness, Witness::Busy { loser, .. } if *loser == leaf))
+        };
         let tries = (0..=REMOVE).any(attempts);
         let has = |wanted: &dyn Fn(&Deed) -> bool| program.iter().any(wanted);
-        let mut all = Vec::new();
-        if has(&|deed| matches!(deed, Deed::LastCall(_))) && (loses || !tries) {
-            all.push(Witness::LastCall);
+        let last_calls = program.iter().filter_map(|deed| match deed {
+            Deed::LastCall(leaf) if loses(*leaf) || !tries => Some(Witness::LastCall(*leaf)),
+            _ => None,
+        });
+        let mut all: Vec<Witness> = last_calls.collect();
+        if !all.is_empty() {
             let way_in = &self.vcpu(0).way_in;
             let tests = [Place::FlagTest, Place::HoistedFlagTest];
             let tested = way_in.iter().any(|place| tests.contains(place));
@@ -110,7 +117,7 @@ impl Protocol {
     #[must_use]
     pub fn shows(&self, state: &Snapshot, witness: Witness) -> bool {
         match witness {
-            Witness::LastCall => self.zapper().is_in_last_call(state.zapper()),
+            Witness::LastCall(leaf) => self.zapper().last_call(state.zapper()) == Some(leaf),
             Witness::TurnedBack => {
                 let tests = [Place::FlagTest, Place::HoistedFlagTest];
                 state.memory().wait_for_sept_zap
@@ -166,7 +173,7 @@ impl Protocol {
     /// The properties that the state breaks, or that an actor has broken on the way there, as a set of
     /// [`Property::bit`]s.
     #[must_use]
-    pub fn broken(&self, state: &Snapshot) -> u16 {
+    pub fn broken(&self, state: &Snapshot) -> PropertySet {
         let zapper = state.zapper();
         let memory = state.memory();
         let mut broken = zapper.broken;
@@ -190,7 +197,7 @@ impl Protocol {
     /// The properties that a SEAMCALL is about, as a set of [`Property::bit`]s. Where nobody contends
     /// what it locks it is made in one transition, and no state shows it under way.
     #[must_use]
-    pub fn concerned_by(&self, made: Made) -> u16 {
+    pub fn concerned_by(&self, made: Made) -> PropertySet {
         let of_leaf = match made.leaf {
             super::TRACK => Property::EpochEmpty.bit(),
             REMOVE => Property::TrackedRemove.bit(),
@@ -226,12 +233,14 @@ impl Protocol {
             Property::NoMarkLeft => state.module().entry.tdhp,
             Property::KickOnlyWhenBusy => matches!(deed, Deed::Kick | Deed::LastCall(_)),
             Property::NoBugOn => deed == Deed::Unlock,
-            Property::ZapFinishes
+            Property::NoInternalError
+            | Property::ZapFinishes
             | Property::FlagComesDown
             | Property::VcpuEnters
             | Property::GuestRuns
             | Property::NoStarvation
-            | Property::NobodyWaits => false,
+            | Property::NobodyWaits
+            | Property::MarkGoesAway => false,
         }
     }
 }
@@ -245,7 +254,7 @@ fn mode_of_try(action: Action, wanted: Resource) -> Option<Mode> {
 }
 
 /// The properties as stateright knows them.
-pub(super) fn properties(watched: u16) -> Vec<Asked<Protocol>> {
+pub(super) fn properties(watched: PropertySet) -> Vec<Asked<Protocol>> {
     let mut all = Vec::new();
     for property in Property::ALL {
         if watched & property.bit() != 0 && !property.is_liveness() {
@@ -257,7 +266,7 @@ pub(super) fn properties(watched: u16) -> Vec<Asked<Protocol>> {
 
 type Holds = fn(&Protocol, &Snapshot) -> bool;
 
-fn keeps<const BIT: u16>(protocol: &Protocol, state: &Snapshot) -> bool {
+fn keeps<const BIT: u32>(protocol: &Protocol, state: &Snapshot) -> bool {
     protocol.broken(state) & BIT == 0
 }
 

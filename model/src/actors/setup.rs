@@ -4,6 +4,7 @@
 use super::message::MAX_VCPUS;
 use crate::kernel::unsupported::{Implemented, Unsupported, is_implemented, refuse_others};
 use crate::kernel::{Decisions, KernelProfile, KvmHeld};
+use crate::property::PropertySet;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
 use crate::scenario::Scenario;
 use crate::status::Operand;
@@ -164,7 +165,7 @@ pub struct Setup {
     /// Whether whole-entry stores keep a TDHP set meanwhile.
     pub keeps_host_priority: bool,
     /// The properties whose violation an actor remembers, as a set of bits.
-    pub watched: u16,
+    pub watched: PropertySet,
     users: Vec<User>,
 }
 
@@ -222,7 +223,7 @@ impl Setup {
             scenario: scenario.clone(),
             leaves: Vec::new(),
             keeps_host_priority: table.entry_store_keeps_host_priority,
-            watched: u16::MAX,
+            watched: PropertySet::MAX,
             users: Vec::new(),
         };
         let zap = kernel.zap.locks;
@@ -434,8 +435,10 @@ fn refuse(scenario: &Scenario) -> Result<(), SetupError> {
     let more = [
         (scenario.inodes != 1, "second inode"),
         (!scenario.zap.is_empty(), "other zapper than the profile's"),
+        (scenario.zappers != 1, "second zapper"),
         (scenario.migrate, "CPU that a vCPU could move to"),
         (scenario.late, "vCPU that is created later"),
+        (scenario.host_priority_timeout, "HP_LOCK_TIMEOUT"),
     ];
     match more.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => not_there(what, "ask the packed model"),

@@ -14,7 +14,7 @@ use super::{Agent, Id, Out};
 use crate::kernel::decisions::{
     ExitReasonOnFlag, ExitRequest, FlagReturn, ModeOutside, VcpuBarrier, VpEnterBusy,
 };
-use crate::property::Property;
+use crate::property::{Property, PropertySet};
 use crate::status::{SUCCESS, StatusWord};
 pub use program::{Place, Vcpu};
 
@@ -52,7 +52,7 @@ pub struct VcpuState {
     /// The flag was seen down since interrupts were disabled (read by property I4 only).
     pub flag_seen_down: bool,
     /// The properties it has broken.
-    pub broken: u16,
+    pub broken: PropertySet,
 }
 
 impl VcpuState {

@@ -10,7 +10,7 @@ use super::message::{Access, Answer, Cpu, MEMORY, MODULE, Move, Msg};
 use super::setup::{Setup, TRACK};
 use super::{Agent, Id, Out};
 use crate::kernel::decisions::BusyPredicate;
-use crate::property::Property;
+use crate::property::{Property, PropertySet};
 use crate::scenario::Memory;
 use crate::status::{
     GPA_RANGE_NOT_BLOCKED, OPERAND_BUSY, Operand, PREVIOUS_TLB_EPOCH_BUSY, SUCCESS, StatusWord,
@@ -50,7 +50,7 @@ pub struct ZapperState {
     /// The vCPUs whose interrupt is under way, their call-function slot locked: a bit set.
     pub unacknowledged: u8,
     /// The properties it has broken.
-    pub broken: u16,
+    pub broken: PropertySet,
 }
 
 impl ZapperState {
@@ -231,8 +231,16 @@ impl Zapper {
     /// True while a SEAMCALL is under way whose BUSY nobody can handle any more.
     #[must_use]
     pub fn is_in_last_call(&self, state: &ZapperState) -> bool {
-        state.stage == Stage::InSeamcall
-            && matches!(self.program[usize::from(state.at)], Deed::LastCall(_))
+        self.last_call(state).is_some()
+    }
+
+    /// The leaf of the SEAMCALL under way whose BUSY it can not handle any more.
+    #[must_use]
+    pub fn last_call(&self, state: &ZapperState) -> Option<u8> {
+        match self.program[usize::from(state.at)] {
+            Deed::LastCall(leaf) if state.stage == Stage::InSeamcall => Some(leaf),
+            _ => None,
+        }
     }
 }
 

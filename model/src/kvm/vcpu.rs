@@ -114,7 +114,8 @@ fn vcpu_run(asm: &mut Assembler, leaves: VcpuLeaves, at: &Places) {
         asm.line(
             Instr::Call {
                 leaf,
-                site: CallSite::Other,
+                // tdh_vp_wr_failed()
+                site: CallSite::OrBug,
             },
             "tdh_vp_wr()",
         );

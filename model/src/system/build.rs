@@ -1,129 +1,17 @@
 //! From lock table, kernel profile and scenario to a system.
 
+use super::config::{ConfigError, check_sizes, find_path, zap_locks};
 use super::labels::{Labels, Part, StepId};
+use super::reductions::Reductions;
 use crate::kernel::{CodePath, Decisions, KernelProfile, KvmHeld};
 use crate::kvm::{self, Line, Program, vcpu::VcpuLeaves, zap::ZapLeaves};
 use crate::module::compile::TooLarge;
 use crate::module::{Code, Compiler, LeafId};
 use crate::observe::Observations;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
-use crate::scenario::{MAX_PAGES, MAX_THREADS, MAX_VCPUS, Scenario};
+use crate::scenario::Scenario;
 use crate::status::{self, Operand, StatusWord};
 use crate::table::{FlowAction, Leaf, LockTable};
-
-/// The named reductions. Each can be switched off, which a test uses to compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reductions {
-    /// R1: acquisitions and releases that no configured agent can contend are merged into their neighbours.
-    pub merge_uncontended: bool,
-    /// R2: purely local steps are taken together with the step before them.
-    pub fuse_local: bool,
-    /// R3: fields nobody will read again are reset.
-    pub forget_dead: bool,
-    /// R4: TDCALLs of equal shape share their steps.
-    pub share_equal: bool,
-    /// R5: vCPUs are sorted.
-    pub sort_vcpus: bool,
-}
-
-impl Reductions {
-    /// All of them.
-    pub const ALL: Self = Self {
-        merge_uncontended: true,
-        fuse_local: true,
-        forget_dead: true,
-        share_equal: true,
-        sort_vcpus: true,
-    };
-    /// None of them.
-    pub const NONE: Self = Self {
-        merge_uncontended: false,
-        fuse_local: false,
-        forget_dead: false,
-        share_equal: false,
-        sort_vcpus: false,
-    };
-}
-
-/// A scenario that does not fit its lock table or kernel profile.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// More of something than a state has room for.
-    #[error("{given} {what} asked for, at most {limit} are possible")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many were asked for.
-        given: usize,
-        /// How many are possible.
-        limit: usize,
-    },
-    /// The lock table lacks a leaf that an agent issues.
-    #[error(
-        "lock table {table} has no row for {leaf}, which {agent} issues; add the row, or leave {agent} out"
-    )]
-    MissingLeaf {
-        /// The lock table.
-        table: String,
-        /// The leaf.
-        leaf: String,
-        /// The agent.
-        agent: String,
-    },
-    /// The kernel profile has no such code path.
-    #[error("kernel {kernel} has no code path `{name}`; it has {}", .known.join(", "))]
-    UnknownPath {
-        /// The profile.
-        kernel: String,
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The code path is refused by KVM once the TD is finalized.
-    #[error(
-        "{name} is refused once the TD is finalized; ask with finalized=false and populated=true, or take `any-tdr-exclusive`"
-    )]
-    OnlyBeforeFinalize {
-        /// The code path.
-        name: String,
-    },
-    /// The code path is refused by KVM until the TD is finalized.
-    #[error("{name} is refused until the TD is finalized; ask with finalized=true")]
-    OnlyAfterFinalize {
-        /// The code path.
-        name: String,
-    },
-    /// Nothing can run beside the code path.
-    #[error("{name} does not run beside anything else: {why}")]
-    Alone {
-        /// The code path.
-        name: String,
-        /// Why.
-        why: String,
-    },
-    /// Nothing of this name removes pages.
-    #[error("in kernel {kernel} nothing called `{name}` removes pages; it is one of {}", .known.join(", "))]
-    UnknownTrigger {
-        /// The profile.
-        kernel: String,
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// A page has one inode, and every inode a page.
-    #[error("{inodes} inodes for {pages} pages: give 1, or as many as there are pages")]
-    Inodes {
-        /// How many inodes were asked for.
-        inodes: usize,
-        /// How many pages.
-        pages: usize,
-    },
-    /// The leaves do not fit one-byte addresses.
-    #[error(transparent)]
-    TooLarge(#[from] TooLarge),
-}
 
 /// Status indices of what the module's effects return.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +23,8 @@ pub(crate) struct EffectStatus {
     pub(crate) not_tracked: u8,
     pub(crate) op_state_incorrect: u8,
     pub(crate) already_accepted: u8,
+    /// A TDCALL refused for a host's sake once too often; 0 where HP_LOCK_TIMEOUT does not run out.
+    pub(crate) host_priority_timeout: u8,
     /// An EPT-violation TD exit: status 48, success class.
     pub(crate) ept_violation: u8,
 }
@@ -157,8 +47,10 @@ pub struct System {
     pub zap: Program,
     /// The vCPUs' program.
     pub vcpu: Program,
-    /// The ioctl threads' programs.
+    /// The ioctl threads' programs; the last is the second zapper's where there is one.
     pub threads: Vec<Program>,
+    /// The second zapper's part.
+    pub(crate) second_zapper: Option<Part>,
     /// The TDCALLs the guest may issue, distinct shapes only when R4 is on.
     pub tdcalls: Vec<LeafId>,
     /// TDCALLs that share another's steps (R4): (left out, stands for it).
@@ -194,8 +86,10 @@ pub struct User {
     pub locks: KvmHeld,
     /// Its acquisitions, in order.
     pub acquisitions: Vec<(Resource, Mode)>,
-    /// The vCPU's page-fault handler: two of them never meet on one page (frozen SPTE).
+    /// The vCPU's page-fault handler.
     pub is_fault: bool,
+    /// It is issued while its page's mirror SPTE is frozen: two such never meet on one page.
+    pub freezes: bool,
 }
 
 impl System {
@@ -226,6 +120,8 @@ impl System {
         }
         let mut compiler = Compiler::asking_op_state(of_two_lives);
         let mut users = Vec::new();
+        let zap_locks = zap_locks(kernel, &scenario)?;
+        let zap_freezes = kvm::zap::freezes(zap_locks);
         let mut add =
             |key: &str, part: Part, agent: &str, locks: KvmHeld| -> Result<LeafId, ConfigError> {
                 let leaf = table.leaf(key).ok_or_else(|| ConfigError::MissingLeaf {
@@ -235,17 +131,17 @@ impl System {
                 })?;
                 let id = compiler.add(leaf)?;
                 let acquisitions = acquisitions(leaf, &scenario);
-                let is_fault = key == "TDH.MEM.PAGE.AUG";
+                let is_fault = part == Part::Vcpu && key == "TDH.MEM.PAGE.AUG";
                 users.push(User {
                     leaf: id,
                     part,
                     locks,
                     acquisitions,
                     is_fault,
+                    freezes: is_fault || part == Part::Zapper && zap_freezes,
                 });
                 Ok(id)
             };
-        let zap_locks = zap_locks(kernel, &scenario)?;
         let zap_leaves = ZapLeaves {
             block: add("TDH.MEM.RANGE.BLOCK", Part::Zapper, "the zapper", zap_locks)?,
             track: add("TDH.MEM.TRACK", Part::Zapper, "the zapper", zap_locks)?,
@@ -280,6 +176,17 @@ impl System {
             }
             threads.push(kvm::ioctl::program(path, &leaves, of_two_lives));
         }
+        let second_zapper = (scenario.zappers > 1).then(|| Part::thread(threads.len()));
+        if let Some(part) = second_zapper {
+            threads.push(kvm::zap::program(&decisions, zap_leaves, zap_locks));
+            let first = users.iter().filter(|user| user.part == Part::Zapper);
+            let second = first.map(|user| User {
+                part,
+                ..user.clone()
+            });
+            let second: Vec<User> = second.collect();
+            users.extend(second);
+        }
         let effects = EffectStatus {
             already_blocked: compiler
                 .status(status::GPA_RANGE_ALREADY_BLOCKED.with(Operand::Rcx))?,
@@ -294,6 +201,11 @@ impl System {
                 0
             },
             already_accepted: compiler.status(status::PAGE_ALREADY_ACCEPTED.with(Operand::Rcx))?,
+            host_priority_timeout: if scenario.host_priority_timeout {
+                compiler.status(status::HOST_PRIORITY_BUSY_TIMEOUT)?
+            } else {
+                0
+            },
             ept_violation: compiler.status(EPT_VIOLATION_EXIT)?,
         };
         let code = compiler.finish();
@@ -326,6 +238,7 @@ impl System {
             zap,
             vcpu,
             threads,
+            second_zapper,
             tdcalls,
             shared_shapes,
             labels,
@@ -384,68 +297,6 @@ impl System {
 
 /// See [`super::pack`].
 const MAX_LINES: usize = 63;
-
-fn check_sizes(scenario: &Scenario) -> Result<(), ConfigError> {
-    let sizes = [
-        ("vCPUs", scenario.vcpus, MAX_VCPUS),
-        ("pages", scenario.pages, MAX_PAGES),
-        ("ioctl threads", scenario.threads.len(), MAX_THREADS),
-    ];
-    let (inodes, pages) = (scenario.inodes, scenario.pages);
-    if inodes != 1 && inodes != pages {
-        return Err(ConfigError::Inodes { inodes, pages });
-    }
-    match sizes.into_iter().find(|(_, given, limit)| given > limit) {
-        Some((what, given, limit)) => Err(ConfigError::TooMany { what, given, limit }),
-        None => Ok(()),
-    }
-}
-
-fn find_path<'a>(
-    kernel: &'a KernelProfile,
-    name: &str,
-    finalized: bool,
-) -> Result<&'a CodePath, ConfigError> {
-    let path = kernel.path(name).ok_or_else(|| ConfigError::UnknownPath {
-        kernel: kernel.name.clone(),
-        name: name.to_owned(),
-        known: kernel.paths.iter().map(|path| path.name.clone()).collect(),
-    })?;
-    match (&path.alone, path.before_finalize && finalized) {
-        (Some(why), _) => Err(ConfigError::Alone {
-            name: name.to_owned(),
-            why: why.clone(),
-        }),
-        (None, true) => Err(ConfigError::OnlyBeforeFinalize {
-            name: name.to_owned(),
-        }),
-        (None, false) => Ok(path),
-    }
-}
-
-/// The locks around the page removal that the scenario asks for.
-fn zap_locks(kernel: &KernelProfile, scenario: &Scenario) -> Result<KvmHeld, ConfigError> {
-    let triggers = kernel.triggers();
-    let wanted = scenario.zap.as_str();
-    if wanted.is_empty() || wanted == Scenario::NOBODY {
-        return Ok(kernel.zap.locks);
-    }
-    let Some(trigger) = triggers.iter().find(|trigger| trigger.name == wanted) else {
-        let names = triggers.into_iter().map(|trigger| trigger.name);
-        return Err(ConfigError::UnknownTrigger {
-            kernel: kernel.name.clone(),
-            name: wanted.to_owned(),
-            known: names.chain([Scenario::NOBODY.to_owned()]).collect(),
-        });
-    };
-    match &trigger.alone {
-        Some(why) => Err(ConfigError::Alone {
-            name: wanted.to_owned(),
-            why: why.clone(),
-        }),
-        None => Ok(trigger.locks),
-    }
-}
 
 /// What a leaf can acquire in this scenario: 0-step steps only where 0-step can be armed.
 fn acquisitions(leaf: &Leaf, scenario: &Scenario) -> Vec<(Resource, Mode)> {

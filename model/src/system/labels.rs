@@ -10,16 +10,16 @@ use crate::table::Effect;
 pub struct StepId(pub u16);
 
 /// Which program a step belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Part {
     /// The zapper's program.
     Zapper,
     /// The vCPUs' program.
     Vcpu,
-    /// The first ioctl thread's.
+    /// The first ioctl thread's, or the second zapper's.
     Thread0,
-    /// The second ioctl thread's.
+    /// The second ioctl thread's, or the second zapper's.
     Thread1,
     /// The TDX module's code.
     Module,
@@ -43,11 +43,11 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Environment {
-    /// The zapper's oldest store reaches memory.
+    /// A zapper's oldest store reaches memory.
     DrainFlag,
     /// A vCPU's oldest store reaches memory.
     DrainMode,
-    /// An IPI arrives at a vCPU's CPU.
+    /// An IPI arrives at a vCPU's CPU; outcome 1 is the second zapper's.
     Deliver,
     /// The CPU runs `ack_kick()`.
     Acknowledge,
@@ -181,6 +181,7 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
             &["no", "yes"]
         }
         Instr::BugOn => &["no error", "KVM_BUG_ON fires"],
+        Instr::RemoveMirrorSpte { .. } => &["done", "another removal has it"],
         Instr::RunLoop { .. } => &[
             "enter",
             "to userspace",
@@ -193,13 +194,22 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
         ],
         Instr::ExitRequest { .. } => &["no", "EXITING_GUEST_MODE", "request or work pending"],
         Instr::TestFlag { .. } => &["down", "raised: turn back"],
-        Instr::VpEnterStatus { .. } => &["exit", "BUSY: leave", "BUSY: re-enter"],
+        Instr::VpEnterStatus { .. } => &[
+            "exit",
+            "BUSY: leave",
+            "BUSY: re-enter",
+            "HOST_PRIORITY_BUSY_TIMEOUT: no exit reason",
+        ],
         Instr::HandleExitIrqoff => &[
             "nothing to dispatch",
             "dispatch the interrupt",
             "dispatch the same interrupt again",
         ],
-        Instr::HandleExit { .. } => &["no fault", "EPT violation"],
+        Instr::HandleExit { .. } => &[
+            "no fault",
+            "EPT violation",
+            "KVM_EXIT_INTERNAL_ERROR to userspace",
+        ],
         Instr::FaultLock { .. } => &["absent: freeze it", "present", "frozen by another vCPU"],
         Instr::AugStatus => &["mapped", "BUSY: RET_PF_RETRY", "KVM_BUG_ON fires"],
         Instr::Premap => &["mapped", "mapped already"],
@@ -234,6 +244,7 @@ pub fn op_outcomes(op: &Op) -> &'static [&'static str] {
         OpKind::LookHostPriority if op.uncontended => &["not marked"],
         OpKind::LookHostPriority => &["not marked", "marked: give way"],
         OpKind::BranchZeroStep => &["armed", "not armed"],
+        OpKind::Return => &["done", "refused past HP_LOCK_TIMEOUT: TD exit"],
         OpKind::Effect { effect, .. } => match effect {
             Effect::BlockEntry => &[
                 "done",

@@ -6,8 +6,10 @@ use super::labels::{Part, returned};
 use super::others::{Others, Predicate};
 use super::run::{Frame, Outcomes};
 use super::state::{BlockEpoch, Control, EntryState, ExitReason, Page, TdState, VcpuEpoch};
+use crate::kvm::instr::{CallSite, Instr};
 use crate::module::{Op, OpKind};
 use crate::resource::{Mode, Resource};
+use crate::status::OPERAND_BUSY_HOST_PRIORITY;
 use crate::table::Effect;
 
 impl System {
@@ -257,10 +259,34 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 }
             });
         } else {
-            // td_call() rewrites a host-priority refusal to OPERAND_BUSY; the guest may try again.
-            self.goto(0, guest_runs, |next| {
+            self.return_to_guest(control, guest_runs);
+        }
+    }
+
+    /// td_call() (tdx_td_dispatcher.c) rewrites a host-priority refusal to OPERAND_BUSY; the guest may
+    /// try again. A second refusal with no other result in between may be one too many: time is not
+    /// modelled, so that HP_LOCK_TIMEOUT may have run out or not. A TDCALL that ends in a TD exit
+    /// has no result.
+    fn return_to_guest(&mut self, control: Control, guest_runs: u8) {
+        let system = self.system;
+        let status = system.code.statuses[usize::from(control.status)];
+        let timed = system.scenario.host_priority_timeout;
+        let refused = timed && status.code() == OPERAND_BUSY_HOST_PRIORITY;
+        let again = refused && self.frame.own.is_some_and(|vcpu| vcpu.hp_lock_busy);
+        self.goto(0, guest_runs, |next| {
+            let control = next.control_mut();
+            (control.page, control.status) = (0, 0);
+            if let Some(vcpu) = &mut next.own {
+                vcpu.hp_lock_busy = refused;
+            }
+        });
+        if again {
+            self.goto(1, system.op(guest_runs).next, |next| {
                 let control = next.control_mut();
-                (control.page, control.status) = (0, 0);
+                (control.page, control.status) = (0, system.status.host_priority_timeout);
+                if let Some(vcpu) = &mut next.own {
+                    vcpu.hp_lock_busy = false;
+                }
             });
         }
     }
@@ -272,7 +298,14 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             _ if control.status != 0 => returned::ERROR,
             _ => returned::SUCCESS,
         };
-        self.goto(0, 0, |next| next.control_mut().line += 1);
+        let line = self.system.line_of(self.frame);
+        let or_bug = CallSite::OrBug;
+        let dies = matches!(line.instr, Instr::Call { site, .. } if site == or_bug)
+            && outcome != returned::SUCCESS;
+        self.goto(0, 0, |next| {
+            next.control_mut().line += 1;
+            next.shared.bugged |= dies;
+        });
         let id = self
             .system
             .labels

@@ -8,7 +8,7 @@ use crate::kernel::KvmHeld;
 use crate::kvm::instr::Instr;
 use crate::resource::{KvmLock, KvmMode};
 use crate::scenario::Memory;
-use crate::status::StatusWord;
+use crate::status::{HOST_PRIORITY_BUSY_TIMEOUT, StatusWord};
 
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// KVM_RUN is refused before the TD is finalized.
@@ -132,8 +132,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     }
 
     pub(super) fn vp_enter_status(&mut self, reenter: Option<u8>) {
-        let busy = self.status().is_operand_busy();
+        let status = self.status();
+        let busy = status.is_operand_busy();
+        let timed_out = status == HOST_PRIORITY_BUSY_TIMEOUT;
         let (outcome, to) = match reenter {
+            _ if timed_out => (3, None),
             _ if !busy => (0, None),
             None => (1, None),
             Some(to) => (2, Some(to)),
@@ -141,8 +144,12 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         self.then(outcome, to, |next| {
             next.control_mut().status = 0;
             // A SEAMCALL that failed has written its own exit reason, which is no interrupt.
-            if let (Some(vcpu), true) = (&mut next.own, busy) {
-                vcpu.exit = ExitReason::None;
+            if let Some(vcpu) = &mut next.own {
+                vcpu.exit = match (busy, timed_out) {
+                    (true, _) => ExitReason::None,
+                    (_, true) => ExitReason::HostPriorityTimeout,
+                    (false, false) => vcpu.exit,
+                };
             }
         });
     }
@@ -162,10 +169,11 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 
     pub(super) fn handle_exit(&mut self, fault: u8) {
         let exit = self.frame.own.map(|vcpu| vcpu.exit);
-        let (outcome, to) = if exit == Some(ExitReason::EptViolation) {
-            (1, Some(fault))
-        } else {
-            (0, None)
+        let (outcome, to) = match exit {
+            Some(ExitReason::EptViolation) => (1, Some(fault)),
+            // vp_enter_ret has TDX_ERROR set: unhandled_exit, and KVM_RUN returns to userspace.
+            Some(ExitReason::HostPriorityTimeout) => (2, None),
+            _ => (0, None),
         };
         let track = self.system.scenario.exit_reason;
         self.then(outcome, to, |next| {

@@ -11,7 +11,7 @@ use super::module::Td;
 use super::runtime::{Bits, Flag, Mode, Runtime};
 use super::scenario::Scenario;
 use crate::kernel::Decisions;
-use crate::property::Property;
+use crate::property::{Property, PropertySet};
 use interrupts::Interrupts;
 use mmu_lock::MmuLock;
 
@@ -50,7 +50,7 @@ mod mirror {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Met {
     /// Properties seen violated, a bit each.
-    pub violated: u16,
+    pub violated: PropertySet,
     /// Calls whose BUSY nobody can handle any more.
     pub second_calls: u32,
     /// First calls that were busy.

@@ -58,9 +58,10 @@ pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu
     let kick = (any_of(), stores(), any_of(), any_of());
     let module = (any_of(), 0..=MAX_PAGES as u8, any_of());
     let observed = (any::<bool>(), any::<bool>(), any::<bool>());
-    let kick_cpu = (any::<bool>(), any::<bool>(), any::<bool>());
-    let fields = (places, kick, module, observed, kick_cpu);
-    fields.prop_map(|(control, kick, module, observed, kick_cpu)| Vcpu {
+    let kick_cpu = (any::<bool>(), any::<bool>(), any::<[bool; 2]>());
+    let second = (any_of(), any_of());
+    let fields = (places, kick, module, observed, kick_cpu, second);
+    fields.prop_map(|(control, kick, module, observed, kick_cpu, second)| Vcpu {
         control,
         mode: kick.0,
         stores: kick.1,
@@ -74,7 +75,10 @@ pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu
         request: observed.2,
         cpu_read: kick_cpu.0,
         cpu_stale: kick_cpu.1,
-        offline: kick_cpu.2,
+        offline: kick_cpu.2[0],
+        hp_lock_busy: kick_cpu.2[1],
+        second_kick: second.0,
+        second_ipi: second.1,
     })
 }
 
@@ -83,7 +87,7 @@ pub(crate) fn shared(
     zapper: BoxedStrategy<Control>,
     threads: [BoxedStrategy<Control>; MAX_THREADS],
 ) -> impl Strategy<Value = Shared> {
-    let flag = (any::<bool>(), stores(), any::<bool>());
+    let flag = (any::<bool>(), stores(), any::<bool>(), [stores(), stores()]);
     let pages: [_; MAX_PAGES] = std::array::from_fn(|_| page());
     let td = (any_of(), any_of());
     (zapper, threads, flag, pages, td).prop_map(|(zapper, threads, flag, pages, td)| Shared {
@@ -93,6 +97,7 @@ pub(crate) fn shared(
         bugged: flag.2,
         pages,
         threads,
+        thread_stores: flag.3,
         op_state: td.0,
         kvm_state: td.1,
     })

@@ -12,7 +12,7 @@ use super::visited::{Visited, shard};
 use super::{Key, Until};
 use crate::engine::{Clock, Cut, Limits, Report, Watch};
 use found::{Found, Handed, sort, state, turns};
-use seamcheck_model::property::Witness;
+use seamcheck_model::property::{PropertySet, Witness};
 use seamcheck_model::system::System;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ struct Shard<const W: usize> {
     done: usize,
     next: Vec<Key<W>>,
     states: u64,
-    broken: u16,
+    broken: PropertySet,
 }
 
 /// The search.
@@ -67,7 +67,7 @@ impl<'a, const W: usize> Layers<'a, W> {
     }
 
     /// The report without traces, and the properties that are broken.
-    pub(super) fn run(mut self, limits: Limits, watch: &Watch) -> (Report, u16) {
+    pub(super) fn run(mut self, limits: Limits, watch: &Watch) -> (Report, PropertySet) {
         let clock = Clock::start();
         let start = self.first();
         self.found[0].successors[shard(&start, self.system.scenario.vcpus, self.shards.len())]
@@ -107,7 +107,7 @@ impl<'a, const W: usize> Layers<'a, W> {
         self.report(depth - 1, cut, clock)
     }
 
-    fn report(mut self, depth: u64, mut cut: Option<Cut>, clock: Clock) -> (Report, u16) {
+    fn report(mut self, depth: u64, mut cut: Option<Cut>, clock: Clock) -> (Report, PropertySet) {
         let expanded_all = cut.is_none() && self.shards.iter().all(|shard| shard.next.is_empty());
         if cut.is_none() && self.found.iter().any(|found| found.overflowed) {
             cut = Some(Cut::StoreBuffer);
@@ -210,7 +210,7 @@ impl<'a, const W: usize> Layers<'a, W> {
         }
     }
 
-    fn broken(&self) -> u16 {
+    fn broken(&self) -> PropertySet {
         let shards = self.shards.iter().fold(0, |set, shard| set | shard.broken);
         self.found
             .iter()

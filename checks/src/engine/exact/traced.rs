@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rustc_hash::FxHasher;
 use seamcheck_model::module::LeafId;
-use seamcheck_model::property::{Property, properties};
+use seamcheck_model::property::{Property, PropertySet, properties};
 use seamcheck_model::status::StatusWord;
 use seamcheck_model::system::labels::StepId;
 use seamcheck_model::system::state::Control;
@@ -25,7 +25,7 @@ pub(super) struct Found {
 /// started with the first search.
 pub(super) fn violations(
     system: &System,
-    wanted: u16,
+    wanted: PropertySet,
     limits: Limits,
     clock: Clock,
     watch: &Watch,
@@ -77,7 +77,7 @@ pub(super) fn first(
 
 /// Where the search ends.
 struct Bounds<'a> {
-    wanted: u16,
+    wanted: PropertySet,
     limits: Limits,
     clock: Clock,
     watch: &'a Watch,
@@ -117,7 +117,7 @@ struct Search<'a, const W: usize> {
     parents: Vec<u32>,
     table: HashTable<u32>,
     found: Vec<(Property, u32, Event)>,
-    broken: u16,
+    broken: PropertySet,
 }
 
 fn way(system: &System, event: &Event, after: &State) -> Option<Way> {
@@ -303,7 +303,7 @@ impl<'a, const W: usize> Search<'a, W> {
         (violations, self.keys.len() as u64, cut)
     }
 
-    fn expand(&mut self, index: u32, wanted: u16) {
+    fn expand(&mut self, index: u32, wanted: PropertySet) {
         let system = self.system;
         let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
         let before = pack::unpack(&self.keys[index as usize], vcpus, threads);

@@ -5,6 +5,7 @@
 use crate::actors::setup::Setup;
 use crate::kernel::Decisions;
 use crate::kernel::decisions::{FlagReturn, IrqDisable, ModeOutside, VcpuBarrier, VcpuFlagTest};
+use crate::property::PropertySet;
 use crate::scenario::Memory;
 use crate::status::StatusWord;
 
@@ -74,7 +75,7 @@ pub struct Vcpu {
     pub(super) tdcalls: Vec<u8>,
     pub(super) zero_step: bool,
     pub(super) writes: bool,
-    pub(super) watched: u16,
+    pub(super) watched: PropertySet,
 }
 
 impl Vcpu {

@@ -5,6 +5,7 @@ use crate::kernel::Decisions;
 use crate::kernel::decisions::{
     BusyPredicate, FlagClear, FlagRaise, Kick, KickModeRead, OnBusy, TrackKick,
 };
+use crate::property::PropertySet;
 use crate::scenario::Memory;
 
 /// One thing the zapper does.
@@ -48,7 +49,7 @@ pub struct Zapper {
     pub(super) busy: BusyPredicate,
     pub(super) kick: Kick,
     pub(super) mode_read: KickModeRead,
-    pub(super) watched: u16,
+    pub(super) watched: PropertySet,
     /// Whether it tries a SEAMCALL before it kicks.
     pub(super) attempts: bool,
 }

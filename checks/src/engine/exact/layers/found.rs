@@ -4,7 +4,7 @@ use super::super::Key;
 use super::super::interned::VcpuId;
 use super::super::moves::{By, MoveTable, Moves};
 use super::super::visited::shard;
-use seamcheck_model::property::Witness;
+use seamcheck_model::property::{PropertySet, Witness};
 use seamcheck_model::scenario::MAX_VCPUS;
 use seamcheck_model::system::state::Vcpu;
 use seamcheck_model::system::{Agent, State, System};
@@ -28,7 +28,7 @@ pub(super) struct Found<const W: usize> {
     /// How often each move was taken.
     pub(super) taken: Vec<u64>,
     pub(super) witnesses: BTreeSet<Witness>,
-    pub(super) broken: u16,
+    pub(super) broken: PropertySet,
     pub(super) overflowed: bool,
 }
 
@@ -109,7 +109,7 @@ impl<const W: usize> Found<W> {
         turn: Turn,
         number: u32,
     ) {
-        let target = turn.about.filter(|_| turn.agent == Agent::Zapper);
+        let target = turn.about.filter(|_| matches!(turn.by, By::Kick(..)));
         let event = moves.event(number, turn.agent, target.map(|vcpu| vcpu as u8));
         system.witnesses(&state(system, moves, key), &event, |witness| {
             self.witnesses.insert(witness);
@@ -133,9 +133,9 @@ pub(super) fn turns<const W: usize>(
     for thread in 0..system.threads.len() as u8 {
         turn(By::Thread(thread), Agent::Thread(thread), None);
     }
-    if moves.singletons.wants_target(key[0]) {
+    for part in moves.singletons.kickers(key[0]) {
         for (vcpu, id) in ids.iter().enumerate() {
-            turn(By::Kick(*id), Agent::Zapper, Some(vcpu));
+            turn(By::Kick(*part, *id), part.agent(), Some(vcpu));
         }
     }
 }
