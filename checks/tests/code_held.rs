@@ -49,8 +49,8 @@ fn a_divergence_is_status_14_and_shows_both_sides_on_both_memories() {
             let text = text(&output);
             let shown: Vec<&str> = text
                 .lines()
-                .skip_while(|line| !line.contains("ran "))
-                .take(9)
+                .skip_while(|line| !line.contains("conformance"))
+                .take(8)
                 .collect();
             insta::assert_snapshot!(shown.join("\n"));
         }
