@@ -1,5 +1,8 @@
 //! `check code`: loom's executions held against the model, as the command shows it.
 
+use seamcheck::engine::{Limits, Watch};
+use seamcheck::runner::run_one;
+use seamcheck::suite::parse;
 use serde_json::Value;
 use std::process::{Command, Output};
 
@@ -49,8 +52,8 @@ fn a_divergence_is_status_14_and_shows_both_sides_on_both_memories() {
             let text = text(&output);
             let shown: Vec<&str> = text
                 .lines()
-                .skip_while(|line| !line.contains("ran "))
-                .take(9)
+                .skip_while(|line| !line.contains("conformance"))
+                .take(8)
                 .collect();
             insta::assert_snapshot!(shown.join("\n"));
         }
@@ -99,4 +102,38 @@ fn more_than_loom_can_run_is_refused_with_a_remedy() {
     );
     assert!(words.contains("fewer laps or vCPUs"), "{words}");
     assert_eq!(said(&long), "", "no panic is shown");
+}
+
+/// The manifest's counts are held: each is changed once.
+#[test]
+fn a_count_that_is_not_the_manifests_is_named() {
+    let differences = |counts: &str| {
+        let text = format!(
+            "[[check]]\nname = \"small\"\ngroup = \"test\"\nabout = \"test\"\nform = \"loom\"\n\
+             module = \"1.5.05\"\nkernel = \"6.16\"\n\
+             code = {{ window = \"block\", laps = 1, conformance = true }}\n\
+             weak = {{ states = 142, {counts}, no-second-busy = \"holds\" }}\n"
+        );
+        let mut runs = parse("suite.toml", &text).expect("well-formed");
+        let outcome = run_one(runs.remove(0), Limits::default(), &Watch::default());
+        let differences = outcome.differences.iter();
+        differences.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let right = "in-order = 126, by-program-order = 16";
+    assert_eq!(differences(right), Vec::<String>::new());
+    assert_eq!(
+        differences("in-order = 127, by-program-order = 16"),
+        ["expected 127 executions in order, found 126"]
+    );
+    assert_eq!(
+        differences("in-order = 126"),
+        ["expected 0 executions by program order, found 16"]
+    );
+    assert_eq!(
+        differences(&format!("{right}, weaker-than-x86 = 1, outcomes = 5")),
+        [
+            "expected 1 executions weaker than x86, found 0",
+            "expected 5 outcomes compared, found 0"
+        ]
+    );
 }

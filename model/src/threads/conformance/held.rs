@@ -4,9 +4,9 @@
 //! memory allows, and the model is taken so. On loom's weak memory three questions are asked of each:
 //!
 //! 1. Whatever the flag and the modes showed, is the rest of it, in loom's order, a run of the model?
-//!    Only loads of these, and the exchange on a mode, can find an old value there: every other word is
-//!    touched by read-modify-writes alone, which loom gives the latest value. If it is none, code and
-//!    model diverge.
+//!    Only loads of these can find an old value there: every other word is touched by
+//!    read-modify-writes alone, which loom gives the latest value. If it is none, code and model
+//!    diverge.
 //! 2. Does the x86-TSO model accept it in loom's order?
 //! 3. If not, does it accept another order of the same events of each thread?
 //!
