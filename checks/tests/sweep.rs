@@ -175,7 +175,7 @@ fn a_lock_changed_is_compared_with_the_kernels_own() {
     assert_eq!(held.status, Some(0), "{}", held.err);
     assert!(
         held.out
-            .contains("with the kernel's own locks: violated 10"),
+            .contains("with the kernel's own locks: violated 9"),
         "{}",
         held.out
     );

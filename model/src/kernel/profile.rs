@@ -1,7 +1,8 @@
 //! A kernel profile: `data/kernels/*.toml`.
 
 use super::path::{self, CodePath, set};
-use super::{Decisions, KvmHeld};
+use super::renamed::{self, Renamed};
+use super::{Decisions, Deed, KvmHeld};
 use crate::builtin;
 use crate::data::{DataError, Reader};
 use crate::resource::{Evidence, KvmLock, KvmMode};
@@ -42,6 +43,8 @@ pub struct KernelProfile {
     pub triggers: Vec<Trigger>,
     /// The other code paths a scenario can add as threads.
     pub paths: Vec<CodePath>,
+    /// Functions that have other names than in 6.16.
+    pub renamed: Vec<Renamed>,
 }
 
 impl KernelProfile {
@@ -61,6 +64,7 @@ impl KernelProfile {
             "zap",
             "trigger",
             "path",
+            "renamed",
         ])?;
         let (decisions, evidence) = parse_decisions(root.table("decisions")?)?;
         let mut paths: Vec<CodePath> = Vec::new();
@@ -86,6 +90,7 @@ impl KernelProfile {
             zap: path::parse(root.table("zap")?)?,
             triggers,
             paths,
+            renamed: renamed::parse(root)?,
         })
     }
 
@@ -93,6 +98,14 @@ impl KernelProfile {
     #[must_use]
     pub fn path(&self, name: &str) -> Option<&CodePath> {
         self.paths.iter().find(|path| path.name == name)
+    }
+
+    /// Whether pages are mapped in the mirror page table before they are added, so that a removal
+    /// has to tolerate one that was not (`tdx_is_sept_zap_err_due_to_premap()`, up to 6.18).
+    #[must_use]
+    pub fn premaps(&self) -> bool {
+        let mut deeds = self.paths.iter().flat_map(CodePath::deeds);
+        deeds.any(|deed| *deed == Deed::Premap)
     }
 
     /// Everything that makes KVM remove a page, `[zap]` first.

@@ -1,6 +1,7 @@
 //! From lock table, kernel profile and scenario to a system.
 
 use super::labels::{Labels, Part, StepId};
+use crate::kernel::renamed::rename;
 use crate::kernel::{CodePath, Decisions, KernelProfile, KvmHeld};
 use crate::kvm::{self, Line, Program, vcpu::VcpuLeaves, zap::ZapLeaves};
 use crate::module::compile::TooLarge;
@@ -297,8 +298,11 @@ impl System {
             ept_violation: compiler.status(EPT_VIOLATION_EXIT)?,
         };
         let code = compiler.finish();
-        let zap = kvm::zap::program(&decisions, zap_leaves, zap_locks);
-        let vcpu = kvm::vcpu::program(&decisions, vcpu_leaves);
+        let premaps = kernel.premaps();
+        let mut zap = kvm::zap::program(&decisions, zap_leaves, zap_locks, premaps);
+        let mut vcpu = kvm::vcpu::program(&decisions, vcpu_leaves);
+        rename(&kernel.renamed, &mut zap);
+        rename(&kernel.renamed, &mut vcpu);
         let thread_lines = |index: usize| threads.get(index).map_or(0, Vec::len);
         let labels = Labels::new([
             zap.len(),

@@ -97,6 +97,17 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 }
 
 impl System {
+    /// The page that the zapper has removed the mirror SPTE of, and of which it has not yet found out
+    /// whether it was only premapped.
+    pub(super) fn zaps_unjudged(&self, shared: &super::state::Shared) -> Option<usize> {
+        let place =
+            |wanted: fn(&Instr) -> bool| self.zap.iter().position(|line| wanted(&line.instr));
+        let removed = place(|instr| matches!(instr, Instr::RemoveMirrorSpte))?;
+        let judged = place(|instr| matches!(instr, Instr::UnlessPremapError { .. }))?;
+        let at = usize::from(shared.zapper.line);
+        (removed < at && at <= judged).then_some(usize::from(shared.zapper.page))
+    }
+
     /// True when the zapper stands at a loop of the kick, where its next step is about one vCPU.
     #[must_use]
     pub fn zapper_wants_target(&self, shared: &super::state::Shared) -> bool {
