@@ -11,6 +11,8 @@
 //! - [`agree`]: whether independent models give the same verdicts.
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`sweep`]: every pair of code paths; [`fix`]: which KVM lock would help.
+//! - [`collisions`], [`matrix`]: leaf against leaf; [`triage`]: a kernel log; [`import`]: a patch mail.
+//! - [`parallel`]: work shared out to threads.
 //! - [`cli`], [`command`], [`exit`]: the program `check`; [`viewer`]: the program `trace`.
 
 /// Name and version of this program, as files that it writes carry it.
@@ -29,6 +31,7 @@ pub mod import;
 pub mod liveness;
 pub mod matrix;
 pub mod packed;
+pub mod parallel;
 pub mod profiles;
 pub mod prove;
 pub mod question;
