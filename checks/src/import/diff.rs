@@ -68,7 +68,7 @@ impl DiffReader {
         Self {
             hunk: pattern(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@\s*(.*)$"),
             file: pattern(r"^\+\+\+ (?:b/)?(\S+)"),
-            definition: pattern(r"^[A-Za-z_][\w\s*]*?\b(\w+)\s*\([^;]*$"),
+            definition: pattern(r"^(?:#define\s+(\w+)\(|[A-Za-z_][\w\s*]*?\b(\w+)\s*\([^;]*$)"),
             acts: ActReader::new(),
         }
     }
@@ -157,10 +157,10 @@ impl DiffReader {
         at
     }
 
-    /// The function that a line defines.
+    /// The function or macro that a line defines.
     fn function(&self, code: &str) -> Option<String> {
         let found = self.definition.captures(code)?;
-        let name = found[1].to_owned();
+        let name = found.get(1).or(found.get(2))?.as_str().to_owned();
         let is_keyword =
             ["if", "while", "for", "switch", "return", "sizeof"].contains(&name.as_str());
         (!is_keyword).then_some(name)

@@ -35,6 +35,8 @@ impl Predicate {
 pub enum Act {
     /// Calls a leaf's wrapper.
     Call(String),
+    /// Calls what the macro that it stands in was given.
+    CallArgument,
     /// Asks whether a status is busy.
     Test(Predicate),
     /// Stores the flag.
@@ -64,6 +66,7 @@ pub enum Act {
 pub(super) struct ActReader {
     call: Regex,
     macro_call: Regex,
+    argument: Regex,
     fastpath: Regex,
     error: Regex,
     store: Regex,
@@ -74,6 +77,7 @@ impl ActReader {
         Self {
             call: pattern(r"\b(tdh_(?:mem|vp|mng|mr|phymem)_\w+)\s*\("),
             macro_call: pattern(r"\btdh_do_no_vcpus\s*\(\s*(tdh_\w+)?"),
+            argument: pattern(r"=\s*\w+\s*\(args\)\s*;"),
             fastpath: pattern(r"\breturn\s+EXIT_FASTPATH_(\w+)"),
             error: pattern(r"\breturn\s+-(EAGAIN|EBUSY)\b"),
             store: pattern(r"wait_for_sept_zap\s*(?:,|=)\s*(true|false)\b"),
@@ -93,6 +97,9 @@ impl ActReader {
             && let Some(leaf) = canonical_name(&called[1])
         {
             found(Act::Call(leaf));
+        }
+        if self.argument.is_match(code) {
+            found(Act::CallArgument);
         }
         if let Some(predicate) = predicate(code) {
             found(Act::Test(predicate));

@@ -94,3 +94,17 @@ fn numbers_that_no_hunk_has_are_no_hunk() {
     let diff = read("@@ -1,99999999999999999999999 +1,5 @@\n+\ttdh_mem_track(td);\n");
     assert_eq!(diff.hunks, 1);
 }
+
+#[test]
+fn a_macro_is_named_like_a_function_and_calls_what_it_is_given() {
+    let text = "@@ -1,0 +1,4 @@ static void before(void)\n+#define tdh_do_no_vcpus(tdh_func, kvm, args...) \\\n+({ \\\n+\t__err = tdh_func(args); \\\n+\tif (tdx_operand_busy(__err)) \\\n";
+    let name = || "tdh_do_no_vcpus".to_owned();
+    assert_eq!(
+        acts(text),
+        [
+            (Act::Macro(None), Side::New, name()),
+            (Act::CallArgument, Side::New, name()),
+            (Act::Test(Predicate::Masked), Side::New, name()),
+        ]
+    );
+}
