@@ -142,6 +142,13 @@ pub(crate) struct SweepArgs {
     /// Only this lock table: a version, or a .toml file. May be given more than once.
     #[arg(long, value_name = "VERSION|FILE")]
     pub(crate) module: Vec<String>,
+    /// How many code paths at a time: 2, or 3 to search every three as well and tell what they come to
+    /// beyond pairs.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    pub(crate) at_once: u8,
+    /// How many vCPUs run where a vCPU takes part.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub(crate) vcpus: u8,
     /// Draw the shortest trace of each failure.
     #[arg(long, conflicts_with = "json")]
     pub(crate) draw: bool,

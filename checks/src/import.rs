@@ -15,10 +15,19 @@ use crate::exit::Exit;
 use compare::Compared;
 use diff::{Diff, DiffReader};
 use mail::Text;
+use regex::Regex;
 use seamcheck_model::kernel::KernelProfile;
 use seamcheck_model::table::LockTable;
 use sites::Decided;
 use table::{Column, Row, Table, TableReader};
+
+/// A pattern that is written in this program; tests compile every one.
+fn pattern(text: &str) -> Regex {
+    match Regex::new(text) {
+        Ok(regex) => regex,
+        Err(error) => unreachable!("{text}: {error}"),
+    }
+}
 
 /// The tables and profiles that a patch is held against; the first of each is the one that decides.
 #[derive(Debug)]

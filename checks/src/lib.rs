@@ -48,6 +48,7 @@ pub mod import;
 pub mod liveness;
 pub mod matrix;
 pub mod packed;
+pub mod parallel;
 pub mod profiles;
 pub mod prove;
 pub mod question;

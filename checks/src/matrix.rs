@@ -8,6 +8,7 @@ pub use json::{FORMAT, Report};
 use crate::collisions::{self, Caller, Collision, Meeting};
 use crate::exit::Exit;
 use seamcheck_model::kernel::KernelProfile;
+use seamcheck_model::leaf_number::LEAVES;
 use seamcheck_model::module::compile::TooLarge;
 use seamcheck_model::system::ConfigError;
 use seamcheck_model::table::LockTable;
@@ -106,6 +107,29 @@ impl Matrix {
     fn meetings(&self, collision: &Collision) -> (Reality, Vec<Meeting<'_>>) {
         let meetings = collisions::meetings(collision, &self.callers);
         (Reality::of(&meetings), meetings)
+    }
+
+    /// Leaves with a row that no code path of the kernel's issues, hypothetical ones left out: what the
+    /// matrix says of them comes from the rows alone.
+    #[must_use]
+    pub fn not_issued(&self) -> Vec<&str> {
+        let issued = |leaf: &&String| {
+            let mut callers = self.callers.iter();
+            callers.any(|caller| caller.leaf == **leaf && !caller.is_hypothetical)
+        };
+        let leaves = self.leaves.iter().filter(|leaf| !issued(leaf));
+        leaves.map(String::as_str).collect()
+    }
+
+    /// Host-side leaves of the module that the table has no row for: the matrix says nothing of them.
+    #[must_use]
+    pub fn without_row(&self) -> Vec<&'static str> {
+        let has_row = |name: &str| {
+            let names = self.leaves.iter().map(|key| key.split('@').next());
+            names.flatten().any(|known| known == name)
+        };
+        let names = LEAVES.iter().map(|(_, name)| *name);
+        names.filter(|name| !has_row(name)).collect()
     }
 
     /// For people.

@@ -1,7 +1,8 @@
 //! `check triage`: from a line in a kernel log to what can have caused it.
 //!
 //! [`line`](mod@line) knows the formats, [`log`] reads a whole log, [`causes`] asks the lock tables and
-//! [`search`] the model; [`changes`] asks what would have to be otherwise; [`text`] and [`json`] report.
+//! [`search`] the model; [`changes`] and [`needs`] ask what would have to be otherwise; [`text`] and
+//! [`json`] report.
 
 pub mod causes;
 pub mod changes;
@@ -9,10 +10,12 @@ mod goal;
 pub mod json;
 pub mod line;
 pub mod log;
+pub mod needs;
+mod scenarios;
 pub mod search;
 pub mod text;
 
-use crate::engine::{Clock, Cut, Watch};
+use crate::engine::{Clock, Cut};
 use crate::exit::Exit;
 use crate::question::{QuestionError, Source};
 use crate::trace;
@@ -20,12 +23,14 @@ use causes::{Cause, Wanted};
 use changes::Changes;
 use line::LeafRef;
 use log::{Log, Seen};
+use needs::Needs;
 use seamcheck_model::leaf_number::{LeafNumber, number_of};
+use seamcheck_model::property::Property;
 use seamcheck_model::resource::Evidence;
+use seamcheck_model::scenario::Scenario;
 use seamcheck_model::status::StatusWord;
 use seamcheck_traces::Trace;
-use search::{Found, Pair, Sighting};
-use std::time::Duration;
+use search::{Effort, Found, Pair, Sighting, Silence};
 
 /// What was found out about a log.
 #[derive(Debug)]
@@ -53,7 +58,10 @@ pub struct Answer {
     pub pairs: Vec<Pair>,
     /// What would have to be otherwise in a kernel, when no kernel here can log it.
     pub changes: Option<Changes>,
-    /// The shortest trace that ends in this failure.
+    /// What it would take, when no kernel here can have the leaf return it.
+    pub needs: Option<Needs>,
+    /// The shortest trace that ends in this failure; where no kernel logs it, one that ends where the
+    /// leaf comes to return it.
     pub trace: Option<Trace>,
 }
 
@@ -99,7 +107,7 @@ impl Answer {
 }
 
 impl Triage {
-    /// Asks tables and model about every failure of a log, at most `time` for each.
+    /// Asks tables and model about every failure of a log.
     ///
     /// # Errors
     /// When a table or a profile is not understood; when a trace can not be executed again.
@@ -108,13 +116,12 @@ impl Triage {
         log: Log,
         kernels: &[Source],
         modules: &[Source],
-        time: Duration,
-        watch: &Watch,
+        effort: Effort<'_>,
     ) -> Result<Self, TriageError> {
         let answers: Result<Vec<Answer>, TriageError> = log
             .failures
             .iter()
-            .map(|seen| answer(seen.clone(), kernels, modules, time, watch))
+            .map(|seen| answer(seen.clone(), kernels, modules, effort))
             .collect();
         Ok(Self {
             file,
@@ -156,9 +163,9 @@ fn answer(
     seen: Seen,
     kernels: &[Source],
     modules: &[Source],
-    time: Duration,
-    watch: &Watch,
+    effort: Effort<'_>,
 ) -> Result<Answer, TriageError> {
+    let clock = Clock::start();
     let (leaf, version) = match &seen.failure.leaf {
         LeafRef::Name(name) => (Some(name.clone()), None),
         LeafRef::Number(number) => {
@@ -168,70 +175,99 @@ fn answer(
         }
         LeafRef::Odd(_) | LeafRef::Loader(_) => (None, None),
     };
-    let (mut known, mut pairs): (Vec<(Cause, Vec<String>)>, _) = (Vec::new(), Vec::new());
-    let mut otherwise = None;
-    if let Some(leaf) = &leaf {
-        let status = seen.failure.status;
-        let wanted = Wanted {
-            leaf: leaf.clone(),
-            version,
-            status,
-        };
-        for module in modules {
-            let found = causes::causes(&module.table()?, &wanted);
-            let found = found.map_err(|error| TriageError::Internal(error.to_string()))?;
-            for cause in found.unwrap_or_default() {
-                match known.iter_mut().find(|(other, _)| *other == cause) {
-                    Some((_, names)) => names.push(module.name.clone()),
-                    None => known.push((cause, vec![module.name.clone()])),
-                }
-            }
-        }
-        let clock = Clock::start();
-        pairs = search::search(&wanted, kernels, modules, time, watch)?;
-        let is_logged = pairs
-            .iter()
-            .any(|pair| matches!(pair.found, Found::Logged(_)));
-        if let (false, Some((kernel, module))) = (is_logged, newest(kernels, modules, &wanted)?) {
-            let left = time.saturating_sub(clock.elapsed());
-            otherwise = Some(changes::changes(&wanted, kernel, module, left, watch)?);
-        }
-    }
-    let changed = || {
-        let found = otherwise
-            .iter()
-            .flat_map(|changes: &Changes| &changes.found);
-        let sightings = found.map(|change| &change.sighting);
-        sightings.min_by_key(|sighting| sighting.violation.length())
-    };
-    let status = seen.failure.status;
-    let trace = shortest(&pairs).or_else(changed);
-    let trace = trace.map(|sighting| traced(sighting, status)).transpose()?;
-    // Only a leaf with several versions needs its number.
-    let version = version.filter(|version| *version > 0);
-    Ok(Answer {
+    let mut answer = Answer {
         seen,
+        // Only a leaf with several versions needs its number.
+        version: version.filter(|version| *version > 0),
+        leaf,
+        causes: Vec::new(),
+        pairs: Vec::new(),
+        changes: None,
+        needs: None,
+        trace: None,
+    };
+    let Some(leaf) = answer.leaf.clone() else {
+        return Ok(answer);
+    };
+    let wanted = Wanted {
         leaf,
         version,
-        causes: known,
-        pairs,
-        changes: otherwise,
-        trace,
-    })
+        status: answer.seen.failure.status,
+    };
+    answer.causes = causes_of(&wanted, modules)?;
+    answer.pairs = search::search(&wanted, kernels, modules, clock, effort)?;
+    let any = |is: fn(&Found) -> bool| answer.pairs.iter().any(|pair| is(&pair.found));
+    let is_logged = any(|found| matches!(found, Found::Logged(_)));
+    let is_silent = any(|found| matches!(found, Found::Silent(_)));
+    let is_searched = any(|found| matches!(found, Found::Never { .. } | Found::Unknown(_)));
+    if let (false, Some((kernel, module))) = (is_logged, newest(kernels, modules, &wanted)?) {
+        if is_silent || is_searched {
+            let changes = changes::changes(&wanted, kernel, module, clock, effort)?;
+            answer.changes = Some(changes);
+        }
+        if !is_silent {
+            let own = answer.causes.iter();
+            let own = own.filter(|(_, modules)| modules.contains(&module.name));
+            let own: Vec<Cause> = own.map(|(cause, _)| cause.clone()).collect();
+            answer.needs = Some(needs::needs(&wanted, &own, kernel, module)?);
+        }
+    }
+    answer.trace = trace_of(&answer)?;
+    Ok(answer)
 }
 
-/// The last kernel, on the fullest lock table that has the leaf.
+/// What every lock table says about a status, equal causes together.
+fn causes_of(
+    wanted: &Wanted,
+    modules: &[Source],
+) -> Result<Vec<(Cause, Vec<String>)>, TriageError> {
+    let mut known: Vec<(Cause, Vec<String>)> = Vec::new();
+    for module in modules {
+        let found = causes::causes(&module.table()?, wanted);
+        let found = found.map_err(|error| TriageError::Internal(error.to_string()))?;
+        for cause in found.unwrap_or_default() {
+            match known.iter_mut().find(|(other, _)| *other == cause) {
+                Some((_, names)) => names.push(module.name.clone()),
+                None => known.push((cause, vec![module.name.clone()])),
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The trace to show: of KVM's own code before that of code it does not have; of what is logged
+/// before that of what is dealt with; else of a kernel with one decision taken otherwise.
+fn trace_of(answer: &Answer) -> Result<Option<Trace>, TriageError> {
+    let status = answer.seen.failure.status;
+    let (logged, silent) = (shortest(&answer.pairs), quietest(&answer.pairs));
+    match (logged, silent) {
+        (Some(sighting), Some(silence)) if sighting.is_hypothetical && !silence.is_hypothetical => {
+            witnessed(silence).map(Some)
+        }
+        (Some(sighting), _) => traced(sighting, status).map(Some),
+        (None, Some(silence)) => witnessed(silence).map(Some),
+        (None, None) => {
+            let changes = answer.changes.iter().flat_map(|changes| &changes.found);
+            let sightings = changes.map(|change| &change.sighting);
+            let first = sightings.min_by_key(|sighting| sighting.violation.length());
+            first.map(|sighting| traced(sighting, status)).transpose()
+        }
+    }
+}
+
+/// The last kernel, on the fullest lock table that has the leaf; on the fullest of all if none has.
 fn newest<'a>(
     kernels: &'a [Source],
     modules: &'a [Source],
     wanted: &Wanted,
 ) -> Result<Option<(&'a Source, &'a Source)>, QuestionError> {
-    let mut fullest: Option<(usize, &Source)> = None;
+    let mut fullest: Option<((bool, usize), &Source)> = None;
     for module in modules {
         let leaves = module.table()?.leaves;
         let has_row = leaves.iter().any(|leaf| wanted.is(leaf));
-        if has_row && fullest.is_none_or(|(most, _)| leaves.len() > most) {
-            fullest = Some((leaves.len(), module));
+        let rank = (has_row, leaves.len());
+        if fullest.is_none_or(|(most, _)| rank > most) {
+            fullest = Some((rank, module));
         }
     }
     Ok(kernels.last().zip(fullest.map(|(_, module)| module)))
@@ -245,7 +281,6 @@ fn shortest(pairs: &[Pair]) -> Option<&Sighting> {
     });
     logged.min_by_key(|sighting| {
         let scenario = &sighting.question.scenario;
-        let agents = scenario.vcpus + scenario.threads.len();
         let paths = scenario
             .threads
             .iter()
@@ -255,11 +290,46 @@ fn shortest(pairs: &[Pair]) -> Option<&Sighting> {
             .count();
         (
             sighting.is_hypothetical,
-            agents,
+            agents(scenario),
             sighting.violation.length(),
             assumed,
         )
     })
+}
+
+/// The silence to draw: of KVM's own code, few agents, few steps.
+fn quietest(pairs: &[Pair]) -> Option<&Silence> {
+    let silent = pairs.iter().filter_map(|pair| match &pair.found {
+        Found::Silent(silence) => Some(silence.as_ref()),
+        _ => None,
+    });
+    silent.min_by_key(|silence| {
+        let agents = agents(&silence.question.scenario);
+        (silence.is_hypothetical, agents, silence.length())
+    })
+}
+
+const fn agents(scenario: &Scenario) -> usize {
+    scenario.vcpus + scenario.threads.len()
+}
+
+/// A trace, executed again, that ends where the leaf comes to return the status.
+fn witnessed(silence: &Silence) -> Result<Trace, TriageError> {
+    let Silence {
+        question,
+        system,
+        path,
+        last,
+        returns,
+        ..
+    } = silence;
+    let property = Property::NoBugOn;
+    let trace = trace::render::witness(question, system, property, (path, last), returns);
+    let trace = trace.ok_or_else(|| {
+        TriageError::Internal("the status that was found can not be reached again".into())
+    })?;
+    trace::verify(&trace).map_err(|error| TriageError::Internal(error.to_string()))?;
+    Ok(trace)
 }
 
 /// A trace, executed again, that ends in the failure.

@@ -101,6 +101,29 @@ fn the_newer_modules_shared_tree_takes_remove_out_of_it_and_leaves_block_in() {
 }
 
 #[test]
+fn a_leaf_that_nobody_issues_and_one_without_a_row_are_named() {
+    let matrix = json("1.5.05", "next");
+    let names = |key: &str| matrix[key].to_string();
+    assert!(names("not_issued").contains("TDH.MEM.PAGE.DEMOTE"));
+    assert!(!names("not_issued").contains("TDH.MEM.PAGE.REMOVE"));
+    assert!(names("without_row").contains("TDH.MEM.PAGE.PROMOTE"));
+    assert!(!names("without_row").contains("TDH.MEM.PAGE.DEMOTE"));
+    let (loser, holder) = ("TDH.MEM.PAGE.DEMOTE", "TDH.MEM.RANGE.BLOCK");
+    assert_eq!(reality(&matrix, loser, holder, "SEPT_TREE"), ["no-caller"]);
+    let text = printed(&["matrix", "--module", "1.5.05", "--kernel", "next"]);
+    let words = common::words(&text);
+    assert!(
+        words.contains("No code path of kernel next here issues: "),
+        "{text}"
+    );
+    let row = text
+        .lines()
+        .find(|line| line.contains(loser))
+        .expect("a row");
+    assert!(row.contains("s-"), "{row}");
+}
+
+#[test]
 fn a_lock_around_the_ioctl_keeps_it_apart() {
     let directory = common::scratch("matrix-lock");
     let (_, text) = KERNELS

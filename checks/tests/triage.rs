@@ -88,6 +88,85 @@ fn a_first_call_that_is_busy_is_told_from_the_failure_that_is_logged() {
 }
 
 #[test]
+fn a_status_that_is_dealt_with_has_a_trace_that_ends_where_it_is_returned() {
+    let directory = scratch("triage-witness");
+    let more = [&ONE[..], &["--trace", "trace.json"]].concat();
+    let ended = triage(&directory, FIRST.as_bytes(), &more);
+    assert!(
+        ended
+            .out
+            .contains("Witness: TDH.MEM.TRACK returns 0x80000200000000a9")
+    );
+    assert!(words(&ended.out).contains("held shared vCPU 0 TDH.VP.ENTER"));
+    let replayed = ended_in(&directory, &["replay", "trace.json"]);
+    assert_eq!((replayed.status, replayed.err.as_str()), (Some(0), ""));
+    let text = std::fs::read_to_string(directory.join("trace.json")).expect("written");
+    let other = "TDH.MEM.TRACK returns 0x8000020100000000 (TDX_PREVIOUS_TLB_EPOCH_BUSY).";
+    let own = "TDH.MEM.TRACK returns 0x80000200000000a9 (TDX_OPERAND_BUSY | TD_EPOCH).";
+    assert!(text.contains(own));
+    for (name, forged) in [
+        ("reason.json", text.replace(own, other)),
+        ("result.json", text.replace("\"witness\"", "\"violated\"")),
+    ] {
+        std::fs::write(directory.join(name), forged).expect("it can be written");
+        assert_eq!(
+            ended_in(&directory, &["replay", name]).status,
+            Some(2),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_nobody_can_bring_about_is_told_with_what_it_would_take() {
+    let directory = scratch("triage-needs");
+    for (line, result, needs) in [
+        (
+            "SEAMCALL TDH_MEM_TRACK failed: 0x80000200000000ac",
+            "never",
+            "a SEAMCALL that holds OP_STATE exclusively",
+        ),
+        (
+            "SEAMCALL TDH_MEM_TRACK failed: 0x8000020000000092",
+            "never",
+            "by the row it can return 0x8000020000000001 (TDR shared)",
+        ),
+        (
+            "SEAMCALL TDH_VP_ENTER failed: 0x8000020000000001",
+            "not-searched",
+            "two threads in SEAMCALLs of one vCPU",
+        ),
+        (
+            "SEAMCALL TDH_MEM_PAGE_AUG failed: 0x8000020000000002",
+            "silent",
+            "",
+        ),
+        (
+            "SEAMCALL TDH_MEM_RANGE_BLOCK failed: 0xc0000b0000000001",
+            "never",
+            "this state: The S-EPT walk did not reach the level",
+        ),
+        (
+            "SEAMCALL TDH_MEM_PAGE_PROMOTE failed: 0x8000020000000092",
+            "no-row",
+            "the rows hold it exclusive by TDH.MEM.RANGE.BLOCK",
+        ),
+        (
+            "TD vp_enter_ret 0x9000020500000000",
+            "never",
+            "this state: A guest was refused for longer",
+        ),
+    ] {
+        let answer = json(&directory, line, &ONE);
+        let failure = &answer["failures"][0];
+        assert_eq!(failure["found"][0]["result"], result, "{line}");
+        let texts = failure["needs"]["texts"].to_string();
+        assert_eq!(failure.get("needs").is_some(), !needs.is_empty(), "{line}");
+        assert!(texts.contains(needs) || needs.is_empty(), "{line}: {texts}");
+    }
+}
+
+#[test]
 fn locks_and_states_come_from_the_tables() {
     let directory = scratch("triage-causes");
     let log = "SEAMCALL TDH_MEM_PAGE_REMOVE failed: 0xc0000b0800000001\n\

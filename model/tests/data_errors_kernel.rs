@@ -22,7 +22,7 @@ fn a_text_that_is_not_toml_is_refused_where_it_stops_being_toml() {
 #[test]
 fn an_unknown_key_is_met_with_the_closest_one_or_with_all() {
     let all = "it is one of name, title, paths_as, paths_evidence, decisions_as, decisions_evidence, \
-               decisions, zap, trigger, path";
+               decisions, zap, trigger, path, renamed";
     refused("title", "‸xyz", "unknown key `xyz`", Some(all));
     refused(
         "[[path]]",
@@ -277,4 +277,17 @@ fn what_is_taken_over_is_assumed_unless_the_profile_says_otherwise() {
     let mut evidence = taken.evidence.iter().chain([&taken.zap.evidence]);
     assert_eq!(taken.evidence.len(), Decisions::NAMES.len());
     assert!(evidence.all(|evidence| *evidence == Evidence::Assumed));
+}
+
+#[test]
+fn a_function_that_no_step_stands_for_can_not_be_renamed() {
+    let row = |function: &str| {
+        format!(
+            "[[renamed]]\nfunction = {function}\nname = \"x\"\nsource = \"s\"\nevidence = \"read\"\n\n[zap]"
+        )
+    };
+    let message = "no step stands for a function `tdx_trak`; did you mean `tdx_track`?";
+    refused("[zap]", &row("‸\"tdx_trak\""), message, None);
+    let twice = row("\"tdx_track\"").replace("[zap]", &row("‸\"tdx_track\""));
+    refused("[zap]", &twice, "tdx_track is renamed already", None);
 }

@@ -183,3 +183,88 @@ fn a_vcpu_created_late_is_missed_by_a_bit_of_its_own_and_by_a_flag_only_for_want
     assert!(!broken(Memory::Sc, "6.16") && broken(Memory::Tso, "6.16"));
     assert!(broken(Memory::Sc, "rfc-request-bit"));
 }
+
+/// The functions that the zapper's and the vCPUs' steps stand for.
+fn functions(system: &System) -> std::collections::BTreeSet<String> {
+    let lines = system.zap.iter().chain(&system.vcpu);
+    lines.map(|line| line.anchor.function.clone()).collect()
+}
+
+#[test]
+fn every_function_that_can_be_renamed_is_one_that_a_step_stands_for() {
+    use seamcheck_model::kernel::Decisions;
+    let (table, profile) = (table("1.5.05").unwrap(), profile("6.16").unwrap());
+    let mut met = std::collections::BTreeSet::new();
+    for name in Decisions::NAMES {
+        for (value, _) in Decisions::values(name) {
+            let mut decisions = profile.decisions;
+            decisions.set(name, value).unwrap();
+            let (scenario, reductions) = (Scenario::default(), Reductions::ALL);
+            if let Ok(system) = System::new(&table, &profile, decisions, scenario, reductions) {
+                met.extend(functions(&system));
+            }
+        }
+    }
+    let known = seamcheck_model::kvm::FUNCTIONS
+        .iter()
+        .map(|name| (*name).to_owned());
+    assert_eq!(met, known.collect());
+}
+
+#[test]
+fn steps_have_the_names_that_their_kernel_has_for_them() {
+    for (kernel, removal) in [
+        ("6.19", "tdx_sept_remove_private_spte"),
+        ("next", "tdx_sept_remove_leaf_spte"),
+    ] {
+        let functions = functions(&Ask::on("1.5.05").unwrap().kernel(kernel).system().unwrap());
+        for name in [removal, "tdh_do_no_vcpus", "tdx_track", "tdx_vcpu_run"] {
+            assert!(functions.contains(name), "{kernel}: {name}");
+        }
+        for gone in [
+            "tdx_sept_zap_private_spte",
+            "tdx_sept_drop_private_spte",
+            "tdx_no_vcpus_enter_start",
+            "tdx_no_vcpus_enter_stop",
+        ] {
+            assert!(!functions.contains(gone), "{kernel}: {gone}");
+        }
+    }
+    let before = functions(&Ask::on("1.5.05").unwrap().system().unwrap());
+    assert!(before.contains("tdx_no_vcpus_enter_start"), "{before:?}");
+}
+
+#[test]
+fn a_page_is_added_by_a_function_of_its_own_from_6_19_on() {
+    let mut ask = paths("next", "1.5.05", &["KVM_TDX_INIT_MEM_REGION:measure"]).unwrap();
+    ask.scenario.populated = false;
+    let system = ask.system().unwrap();
+    let program = &system.threads[0];
+    let functions: Vec<&str> = program
+        .iter()
+        .filter(|line| matches!(line.instr, seamcheck_model::kvm::Instr::Call { .. }))
+        .map(|line| line.anchor.function.as_str())
+        .collect();
+    assert_eq!(functions, ["tdx_mem_page_add", "tdx_gmem_post_populate"]);
+}
+
+#[test]
+fn a_td_is_not_finalized_while_a_premapped_page_is_being_removed() {
+    use seamcheck_model::status::{EPT_ENTRY_STATE_INCORRECT, Operand};
+    // The count goes down after TDH.MEM.RANGE.BLOCK, not with the mirror SPTE: with three at a time it
+    // would otherwise look as if KVM_BUG_ON fired for a page that was never added.
+    let threads = ["KVM_TDX_INIT_MEM_REGION", "KVM_TDX_FINALIZE_VM"];
+    let mut ask = paths("6.16", "1.5.05", &threads).unwrap();
+    (ask.scenario.zap, ask.scenario.populated) = (String::new(), false);
+    // A removal in another inode makes TDH.MEM.PAGE.ADD BUSY, so that a page stays premapped.
+    (ask.scenario.pages, ask.scenario.inodes) = (2, 2);
+    let system = ask.system().unwrap();
+    let states = common::reachable(&system);
+    let status = |state: &seamcheck_model::system::State| {
+        system.code.statuses[usize::from(state.shared.zapper.status)]
+    };
+    let wanted = EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx);
+    let mut met = states.iter().filter(|state| status(state) == wanted);
+    assert!(met.clone().next().is_some(), "a premapped page is blocked");
+    assert!(met.all(|state| !state.shared.bugged));
+}

@@ -4,6 +4,7 @@ use super::{Failure, limits, output};
 use crate::cli::SweepArgs;
 use crate::engine::{Cut, Watch};
 use crate::exit::Exit;
+use crate::sweep::plan::Size;
 use crate::sweep::{self, Cell, SweepError, report};
 use std::path::Path;
 
@@ -17,12 +18,16 @@ pub(super) fn sweep(args: &SweepArgs, watch: &Watch) -> Result<Exit, Failure> {
         }
     };
     let (kernels, modules) = (or(&args.kernel, kernels), or(&args.module, modules));
-    let found = sweep::sweep(&kernels, &modules, limits(args.limits), watch);
+    let size = Size {
+        triples: args.at_once > 2,
+        vcpus: usize::from(args.vcpus),
+    };
+    let found = sweep::sweep(&kernels, &modules, size, limits(args.limits), watch);
     let cells = found.map_err(|error| match error {
         SweepError::Question(error) => Failure::Question(error),
         SweepError::Internal(error) => Failure::Internal(error),
     })?;
-    let exit = exit_of(&cells, cells.len() < kernels.len() * modules.len());
+    let exit = exit_of(&cells, watch.is_stopped());
     if args.json {
         output::print_json(&report::json(&cells, exit))?;
     } else {

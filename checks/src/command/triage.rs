@@ -6,6 +6,7 @@ use crate::engine::Watch;
 use crate::exit::Exit;
 use crate::question::Source;
 use crate::triage::log::Log;
+use crate::triage::search::Effort;
 use crate::triage::{Triage, TriageError, json, text};
 use seamcheck_model::builtin;
 use std::io::{BufReader, IsTerminal};
@@ -16,8 +17,12 @@ pub(super) fn triage(args: &TriageArgs, watch: &Watch) -> Result<Exit, Failure> 
     let kernels = sources(args.kernel.as_deref(), builtin::KERNELS, Source::kernel)?;
     let modules = sources(args.module.as_deref(), builtin::MODULES, Source::module)?;
     let (name, log) = read(&args.file)?;
-    let time = Duration::from_secs(args.timeout);
-    let triage = Triage::new(name, log, &kernels, &modules, time, watch);
+    let effort = Effort {
+        time: Duration::from_secs(args.timeout),
+        threads: super::cores(),
+        watch,
+    };
+    let triage = Triage::new(name, log, &kernels, &modules, effort);
     let triage = triage.map_err(|error| match error {
         TriageError::Question(error) => Failure::Question(error),
         TriageError::Internal(error) => Failure::Internal(error),

@@ -5,6 +5,7 @@
 //! nothing is guessed.
 
 use super::mail::TextLine;
+use super::pattern;
 use regex::Regex;
 use seamcheck_model::leaf_number::canonical_name;
 use seamcheck_model::resource::Resource;
@@ -119,16 +120,12 @@ impl TableReader {
     /// Never: the patterns are fixed, and a test compiles them.
     #[must_use]
     pub fn new() -> Self {
-        let compile = |pattern: &str| match Regex::new(pattern) {
-            Ok(regex) => regex,
-            Err(error) => unreachable!("{pattern}: {error}"),
-        };
         Self {
-            shared: compile(r"(?i)\bshared(?:\s+users?)?\b"),
-            exclusive: compile(r"(?i)\bexclusive(?:\s+users?)?\b"),
-            name: compile(r"(?i)\b(td[hg][_.][a-z0-9_.]*[a-z0-9])(?:\(\))?(?:\s*\(([^()]*)\)?)?,?"),
-            rule: compile(r"^[\s|+=_*-]{3,}$"),
-            number: compile(r"^\(?\d+[).]\s*"),
+            shared: pattern(r"(?i)\bshared(?:\s+users?)?\b"),
+            exclusive: pattern(r"(?i)\bexclusive(?:\s+users?)?\b"),
+            name: pattern(r"(?i)\b(td[hg][_.][a-z0-9_.]*[a-z0-9])(?:\(\))?(?:\s*\(([^()]*)\)?)?,?"),
+            rule: pattern(r"^[\s|+=_*-]{3,}$"),
+            number: pattern(r"^\(?\d+[).]\s*"),
         }
     }
 

@@ -154,6 +154,57 @@ fn what_stood_before_is_told_from_what_stands_after() {
     }
 }
 
+/// A macro around the retry, as from 6.19 on, and one call of it.
+const MACRO: &str = "\
+Subject: [PATCH] made up: a macro around the retry
+
+--- a/arch/x86/kvm/vmx/tdx.c
++++ b/arch/x86/kvm/vmx/tdx.c
+@@ -10,0 +10,11 @@ static void before(void)
++#define tdh_do_no_vcpus(tdh_func, kvm, args...) \\
++({ \\
++\t__err = tdh_func(args); \\
++\tif (unlikely(tdx_operand_busy(__err))) { \\
++\t\tWRITE_ONCE(__kvm_tdx->wait_for_sept_zap, true); \\
++\t\tkvm_make_all_cpus_request(kvm, KVM_REQ_OUTSIDE_GUEST_MODE); \\
++\t\t__err = tdh_func(args); \\
++\t\tWRITE_ONCE(__kvm_tdx->wait_for_sept_zap, false); \\
++\t} \\
++\t__err; \\
++})
+@@ -30,1 +41,1 @@ static void tdx_track(struct kvm *kvm)
+-\terr = tdh_mem_track(&kvm_tdx->td);
++\terr = tdh_do_no_vcpus(tdh_mem_track, kvm, &kvm_tdx->td);
+";
+
+#[test]
+fn a_macro_decides_for_the_seamcalls_that_it_is_given() {
+    let (found, _) = one(MACRO);
+    let after = found.decided.iter().filter(|decided| !decided.is_before);
+    let after: Vec<_> = after
+        .map(|decided| {
+            let leaf = decided.leaf.as_deref().unwrap_or_default();
+            (
+                leaf,
+                decided.decision,
+                decided.value,
+                decided.function.as_str(),
+            )
+        })
+        .collect();
+    let (track, within) = ("TDH.MEM.TRACK", "tdh_do_no_vcpus");
+    for expected in [
+        ("", "flag_raise", "before-kick", within),
+        ("", "kick", "request-wait", within),
+        (track, "on_busy", "kick-and-retry", "tdx_track"),
+        (track, "busy_predicate", "masked", within),
+        (track, "flag_clear", "after-retry", within),
+    ] {
+        assert!(after.contains(&expected), "{expected:?}: {after:?}");
+    }
+    assert_eq!(after.len(), 5, "{after:?}");
+}
+
 #[test]
 fn every_form_that_keeps_blanks_reads_the_same() {
     let (_, body) = head_and_body();

@@ -18,6 +18,8 @@ pub struct Report {
     module: String,
     kernel: String,
     leaves: Vec<String>,
+    not_issued: Vec<String>,
+    without_row: Vec<&'static str>,
     collisions: Vec<CollisionText>,
 }
 
@@ -105,6 +107,8 @@ pub(super) fn report(matrix: &Matrix, exit: Exit) -> Report {
         module: matrix.module.clone(),
         kernel: matrix.kernel.clone(),
         leaves: matrix.leaves.clone(),
+        not_issued: matrix.not_issued().into_iter().map(str::to_owned).collect(),
+        without_row: matrix.without_row(),
         collisions: collisions.collect(),
     }
 }

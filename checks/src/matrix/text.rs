@@ -33,6 +33,7 @@ pub(super) fn text(matrix: &Matrix) -> String {
     );
     grid(&mut out, matrix);
     legend(&mut out, matrix);
+    left_out(&mut out, matrix);
     let known: Vec<Known<'_>> = matrix
         .collisions
         .iter()
@@ -65,7 +66,8 @@ fn cell(matrix: &Matrix, loser: &str, holder: &str) -> String {
             match matrix.meetings(collision).0 {
                 Reality::Together => letter.to_string(),
                 Reality::Hypothetical => format!("{letter}?"),
-                Reality::KeptApart | Reality::NoCaller => letter.to_ascii_lowercase().to_string(),
+                Reality::KeptApart => letter.to_ascii_lowercase().to_string(),
+                Reality::NoCaller => format!("{}-", letter.to_ascii_lowercase()),
             }
         })
         .collect();
@@ -114,9 +116,31 @@ fn legend(out: &mut String, matrix: &Matrix) {
     out.push_str(
         "  A capital letter: two threads of this kernel can meet there. With a question mark: only if the\n  \
          host ran code that KVM does not have. A small letter: the rows conflict, but KVM keeps the two\n  \
-         apart, or issues one of them not at all. A dot: no lock in conflicting modes, or one taken\n  \
-         earlier keeps them apart. TDVPR is one vCPU's own and left out; pages are the same page.\n",
+         apart. With a minus: they conflict, and this kernel issues one of them not at all. A dot: no\n  \
+         lock in conflicting modes, or one taken earlier keeps them apart. TDVPR is one vCPU's own and\n  \
+         left out; pages are the same page.\n",
     );
+}
+
+/// What the grid does not say anything of, or nothing about KVM.
+fn left_out(out: &mut String, matrix: &Matrix) {
+    let (kernel, module) = (&matrix.kernel, &matrix.module);
+    let heads = [
+        (
+            format!("No code path of kernel {kernel} here issues"),
+            matrix.not_issued(),
+        ),
+        (
+            format!("Module {module} has leaves without a row here, of which nothing is said"),
+            matrix.without_row(),
+        ),
+    ];
+    for (head, leaves) in heads {
+        if !leaves.is_empty() {
+            out.push('\n');
+            wrapped_at(out, 0, 2, WIDTH, &format!("{head}: {}.", leaves.join(", ")));
+        }
+    }
 }
 
 type Known<'a> = (&'a Collision, Reality, Vec<Meeting<'a>>);

@@ -1,19 +1,18 @@
 //! The sweep: every pair of code paths of a kernel, on a module, and each way in which a SEAMCALL that
-//! KVM can not let fail does fail.
+//! KVM can not let fail does fail; on request every three of them, and more than one vCPU.
 
 pub mod plan;
 pub mod report;
 
 use crate::engine::{Cut, Limits, Watch, exact};
+use crate::parallel;
 use crate::question::{Question, QuestionError, Source};
 use crate::trace;
-use plan::{Pair, Together};
+use plan::{Party, Size, Together};
 use seamcheck_model::kernel::KernelProfile;
 use seamcheck_model::status::StatusWord;
 use seamcheck_model::system::Reductions;
 use seamcheck_traces::Trace;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The table of the patch's message: no module, and not swept.
@@ -22,8 +21,8 @@ const NO_MODULE: &str = "patch-table";
 /// A way in which a no-fail SEAMCALL fails.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The pair of code paths.
-    pub pair: (String, String),
+    /// The code paths.
+    pub names: Vec<String>,
     /// The SEAMCALL.
     pub leaf: String,
     /// What it returned.
@@ -58,17 +57,17 @@ pub struct Cell {
     pub kernel: String,
     /// The lock table.
     pub module: String,
-    /// Every pair, searched or not.
-    pub pairs: Vec<Pair>,
-    /// What was found.
+    /// Every pair, and every three if asked for, searched or not.
+    pub parties: Vec<Party>,
+    /// What was found; of three code paths what no two of them come to.
     pub failures: Vec<Failure>,
     /// States of all searches together.
     pub states: u64,
     /// Searches made.
     pub searches: usize,
-    /// Why a search was cut short, with its pair.
+    /// Why a search was cut short, with its code paths.
     pub cut: Vec<(String, Cut)>,
-    /// How long it took.
+    /// How long its searches took together.
     pub elapsed: Duration,
 }
 
@@ -93,116 +92,176 @@ pub fn everything() -> (Vec<String>, Vec<String>) {
     (kernels, swept.collect())
 }
 
-/// Sweeps every kernel on every module, two at a time; results in the order asked for.
+/// A kernel on a module, before it is swept.
+struct Plan {
+    kernel: Source,
+    module: Source,
+    parties: Vec<Party>,
+}
+
+/// Sweeps every kernel on every module, several searches at a time; results in the order asked for.
+/// A cell is missing when the sweep was stopped before it was done.
 ///
 /// # Errors
 /// When a profile or a table is not understood, or lacks a leaf that a code path issues.
 pub fn sweep(
     kernels: &[String],
     modules: &[String],
+    size: Size,
     limits: Limits,
     watch: &Watch,
 ) -> Result<Vec<Cell>, SweepError> {
-    let cells: Vec<(&String, &String)> = kernels
+    let mut plans = Vec::new();
+    for kernel in kernels {
+        for module in modules {
+            plans.push(plan(kernel, module, size)?);
+        }
+    }
+    let tasks: Vec<(usize, &Party)> = plans
         .iter()
-        .flat_map(|kernel| modules.iter().map(move |module| (kernel, module)))
+        .enumerate()
+        .flat_map(|(index, plan)| plan.parties.iter().map(move |party| (index, party)))
         .collect();
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let work = || {
-        while let Some((kernel, module)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if watch.is_stopped() {
-                break;
-            }
-            let cell = cell(kernel, module, limits, watch);
-            if let Ok(mut results) = results.lock() {
-                results.push(cell);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..limits.threads.clamp(1, 8) {
-            scope.spawn(work);
-        }
+    let done = parallel::map(&tasks, limits.threads, |(index, party)| {
+        searched(&plans[*index], party, limits, watch)
     });
-    let results = results.into_inner().unwrap_or_default();
-    let mut found = results.into_iter().collect::<Result<Vec<Cell>, _>>()?;
-    let order = |cell: &Cell| {
-        let at = |names: &[String], name: &String| names.iter().position(|other| other == name);
-        (at(kernels, &cell.kernel), at(modules, &cell.module))
-    };
-    found.sort_by_key(order);
-    Ok(found)
+    let mut cells: Vec<Cell> = plans.iter().map(Cell::new).collect();
+    for ((index, _), done) in tasks.iter().zip(done) {
+        cells[*index].take(done?);
+    }
+    Ok(cells)
 }
 
-fn cell(kernel: &str, module: &str, limits: Limits, watch: &Watch) -> Result<Cell, SweepError> {
-    let start = Instant::now();
+fn plan(kernel: &str, module: &str, size: Size) -> Result<Plan, SweepError> {
     let (kernel, module) = (Source::kernel(kernel)?, Source::module(module)?);
     let profile = KernelProfile::parse(&kernel.name, &kernel.text)
         .map_err(|error| crate::question::bad_data(error, &kernel))?;
-    let mut cell = Cell {
-        kernel: kernel.name.clone(),
-        module: module.name.clone(),
-        pairs: plan::pairs(&profile),
-        failures: Vec::new(),
-        states: 0,
-        searches: 0,
-        cut: Vec::new(),
-        elapsed: Duration::ZERO,
-    };
-    for pair in cell.pairs.clone() {
-        let Together::Search(scenarios) = &pair.together else {
-            continue;
-        };
-        for scenario in scenarios {
-            let question =
-                Question::new(module.clone(), kernel.clone(), Vec::new(), scenario.clone())?;
-            search(&mut cell, &pair, &question, limits, watch)?;
+    Ok(Plan {
+        parties: plan::parties(&profile, size),
+        kernel,
+        module,
+    })
+}
+
+/// What the searches for some code paths came to.
+#[derive(Default)]
+struct Searched {
+    failures: Vec<Failure>,
+    states: u64,
+    searches: usize,
+    cut: Vec<(String, Cut)>,
+    elapsed: Duration,
+}
+
+impl Cell {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            kernel: plan.kernel.name.clone(),
+            module: plan.module.name.clone(),
+            parties: plan.parties.clone(),
+            failures: Vec::new(),
+            states: 0,
+            searches: 0,
+            cut: Vec::new(),
+            elapsed: Duration::ZERO,
         }
     }
-    cell.elapsed = start.elapsed();
-    Ok(cell)
+
+    /// Pairs come before threes, so that a three's failures are only those that are new.
+    fn take(&mut self, done: Searched) {
+        self.states += done.states;
+        self.searches += done.searches;
+        self.cut.extend(done.cut);
+        self.elapsed += done.elapsed;
+        for failure in done.failures {
+            if !self.failures.iter().any(|known| failure.is_of(known)) {
+                self.failures.push(failure);
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// The same failure, whoever takes part.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.leaf == other.leaf
+            && self.status == other.status
+            && self.bug_on == other.bug_on
+            && self.because() == other.because()
+    }
+
+    /// The same failure, with nobody missing that the other takes: it is the other's.
+    fn is_of(&self, fewer: &Self) -> bool {
+        let mut names = self.names.clone();
+        let is_part = fewer.names.iter().all(|name| {
+            let found = names.iter().position(|other| other == name);
+            found.map(|index| names.swap_remove(index)).is_some()
+        });
+        is_part && self.is_alike(fewer)
+    }
+}
+
+fn searched(
+    plan: &Plan,
+    party: &Party,
+    limits: Limits,
+    watch: &Watch,
+) -> Result<Searched, SweepError> {
+    let (start, mut done) = (Instant::now(), Searched::default());
+    let Together::Search(scenarios) = &party.together else {
+        return Ok(done);
+    };
+    for scenario in scenarios {
+        if watch.is_stopped() {
+            let names = party.names.join(" and ");
+            done.cut.push((names, Cut::Interrupted));
+            break;
+        }
+        let (module, kernel) = (plan.module.clone(), plan.kernel.clone());
+        let question = Question::new(module, kernel, Vec::new(), scenario.clone())?;
+        search(&mut done, party, &question, limits, watch)?;
+    }
+    done.elapsed = start.elapsed();
+    Ok(done)
 }
 
 fn search(
-    cell: &mut Cell,
-    pair: &Pair,
+    done: &mut Searched,
+    party: &Party,
     question: &Question,
     limits: Limits,
     watch: &Watch,
 ) -> Result<(), SweepError> {
     let system = question.system(Reductions::ALL)?;
     let (violations, states, cut) = exact::failures(&system, limits, watch);
-    cell.states += states;
-    cell.searches += 1;
+    done.states += states;
+    done.searches += 1;
     if let Some(cut) = cut {
-        cell.cut
-            .push((format!("{} and {}", pair.one, pair.other), cut));
+        done.cut.push((party.names.join(" and "), cut));
     }
     for violation in violations {
         let internal = |text: &str| SweepError::Internal(text.to_owned());
         let trace = trace::build(question, &system, &violation, None)
             .ok_or_else(|| internal("a violation can not be executed again"))?;
         trace::verify(&trace).map_err(|error| SweepError::Internal(error.to_string()))?;
-        let failure = failure(pair, violation.length(), trace)
+        let failure = failure(party, violation.length(), trace)
             .ok_or_else(|| internal("a KVM_BUG_ON without a SEAMCALL before it"))?;
-        let known = cell.failures.iter().position(|known| {
-            known.pair == failure.pair
-                && known.leaf == failure.leaf
-                && known.status == failure.status
-                && known.bug_on == failure.bug_on
-                && known.because() == failure.because()
-        });
+        let known = done
+            .failures
+            .iter()
+            .position(|known| known.is_alike(&failure));
         match known {
-            Some(index) if cell.failures[index].length <= failure.length => {}
-            Some(index) => cell.failures[index] = failure,
-            None => cell.failures.push(failure),
+            Some(index) if done.failures[index].length <= failure.length => {}
+            Some(index) => done.failures[index] = failure,
+            None => done.failures.push(failure),
         }
     }
     Ok(())
 }
 
 /// What a trace that ends in a KVM_BUG_ON says.
-fn failure(pair: &Pair, length: u64, trace: Trace) -> Option<Failure> {
+fn failure(party: &Party, length: u64, trace: Trace) -> Option<Failure> {
     let last = trace.steps.last()?;
     let returned = trace.steps.iter().rev().find(|step| {
         step.agent == last.agent
@@ -211,7 +270,7 @@ fn failure(pair: &Pair, length: u64, trace: Trace) -> Option<Failure> {
     let digits = returned.status.as_ref()?.trim_start_matches("0x");
     let status = StatusWord(u64::from_str_radix(digits, 16).ok()?);
     Some(Failure {
-        pair: (pair.one.clone(), pair.other.clone()),
+        names: party.names.clone(),
         leaf: returned.anchor.function.clone(),
         status,
         bug_on: last.anchor.function.clone(),

@@ -1,4 +1,4 @@
-//! Which code paths can run together, and the questions that show it.
+//! Which code paths can run together, two or three at a time, and the questions that show it.
 
 use seamcheck_model::kernel::{CodePath, KernelProfile, KvmHeld, Trigger};
 use seamcheck_model::resource::KvmLock;
@@ -23,26 +23,42 @@ enum Phase {
     Any,
 }
 
-/// What is to be said about a pair of code paths.
+/// What is to be said about a party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Together {
     /// They run together; a search for each scenario.
     Search(Vec<Scenario>),
-    /// Each waits for the other's locks.
+    /// Each waits for the locks of every other.
     Excluded(Vec<&'static str>),
     /// KVM lets one pass only before TDH.MR.FINALIZE, the other only behind it.
     NotAtOneTime,
 }
 
-/// A pair of code paths.
+/// Two or three code paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
-    /// One.
-    pub one: String,
-    /// The other, or the same again.
-    pub other: String,
+pub struct Party {
+    /// Their names; one can stand there more than once.
+    pub names: Vec<String>,
     /// Whether they run together.
     pub together: Together,
+}
+
+/// Who is brought together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Three code paths at a time, and not only two.
+    pub triples: bool,
+    /// How many vCPUs [`KVM_RUN`] is.
+    pub vcpus: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            triples: false,
+            vcpus: 1,
+        }
+    }
 }
 
 impl Actor<'_> {
@@ -78,9 +94,10 @@ impl Actor<'_> {
     }
 }
 
-/// Every pair of a kernel's code paths.
+/// Every pair of a kernel's code paths, and with [`Size::triples`] every three of which at most two
+/// are neither a page removal nor a vCPU: the model has room for two such threads.
 #[must_use]
-pub fn pairs(profile: &KernelProfile) -> Vec<Pair> {
+pub fn parties(profile: &KernelProfile, size: Size) -> Vec<Party> {
     let triggers = profile.triggers();
     let removals = triggers
         .iter()
@@ -89,69 +106,113 @@ pub fn pairs(profile: &KernelProfile) -> Vec<Pair> {
     let real = |path: &&CodePath| path.alone.is_none() && !path.hypothetical;
     let paths = profile.paths.iter().filter(real).map(Actor::Path);
     let actors: Vec<Actor<'_>> = removals.chain(paths).chain([Actor::Vcpu]).collect();
-    let mut pairs = Vec::new();
+    let mut parties = Vec::new();
     for (index, one) in actors.iter().enumerate() {
         for other in &actors[index..] {
-            pairs.push(Pair {
-                one: one.name().to_owned(),
-                other: other.name().to_owned(),
-                together: together(one, other),
-            });
+            parties.push(party(&[*one, *other], size));
         }
     }
-    pairs
+    if size.triples {
+        for (first, one) in actors.iter().enumerate() {
+            for (second, two) in actors.iter().enumerate().skip(first) {
+                for three in &actors[second..] {
+                    let all = [*one, *two, *three];
+                    if has_room(&all) {
+                        parties.push(party(&all, size));
+                    }
+                }
+            }
+        }
+    }
+    parties
 }
 
-fn together(one: &Actor<'_>, other: &Actor<'_>) -> Together {
-    let (here, there) = (one.locks(), other.locks());
-    if here.excludes_on(there, false) {
-        return Together::Excluded(here.in_common(there, false));
+/// One zapper, and two other threads; more vCPUs are [`Size::vcpus`].
+fn has_room(actors: &[Actor<'_>]) -> bool {
+    let count = |is: fn(&Actor<'_>) -> bool| actors.iter().filter(|actor| is(actor)).count();
+    count(|actor| matches!(actor, Actor::Removal(_))) < 2
+        && count(|actor| matches!(actor, Actor::Vcpu)) < 2
+        && count(|actor| matches!(actor, Actor::Path(_))) < 3
+}
+
+fn party(actors: &[Actor<'_>], size: Size) -> Party {
+    Party {
+        names: actors.iter().map(|actor| actor.name().to_owned()).collect(),
+        together: together(actors, size),
     }
-    let both = [one, other];
-    let phases = both.map(Actor::phase);
-    let has = |phase| phases.contains(&phase);
-    let transition = both.iter().any(|actor| actor.finalizes());
+}
+
+fn together(actors: &[Actor<'_>], size: Size) -> Together {
+    let locks: Vec<KvmHeld> = actors.iter().map(Actor::locks).collect();
+    let mut pairs = Vec::new();
+    for (index, here) in locks.iter().enumerate() {
+        pairs.extend(locks[index + 1..].iter().map(|there| (*here, *there)));
+    }
+    if pairs
+        .iter()
+        .all(|(here, there)| here.excludes_on(*there, false))
+    {
+        let mut common: Vec<&'static str> = Vec::new();
+        for lock in pairs
+            .iter()
+            .flat_map(|(here, there)| here.in_common(*there, false))
+        {
+            if !common.contains(&lock) {
+                common.push(lock);
+            }
+        }
+        return Together::Excluded(common);
+    }
+    let has = |phase| actors.iter().any(|actor| actor.phase() == phase);
+    let transition = actors.iter().any(Actor::finalizes);
     if has(Phase::Before) && has(Phase::After) && !transition {
         return Together::NotAtOneTime;
     }
     let mut scenarios = Vec::new();
     if !has(Phase::After) || transition {
-        scenarios.extend(scenario(both, false));
+        scenarios.extend(scenarios_of(actors, &pairs, size, false));
     }
     if !has(Phase::Before) {
-        scenarios.extend(scenario(both, true));
+        scenarios.extend(scenarios_of(actors, &pairs, size, true));
     }
     Together::Search(scenarios)
 }
 
-/// One inode unless that excludes them; and one for each page, where both lock the page's.
-fn scenario(both: [&Actor<'_>; 2], finalized: bool) -> Vec<Scenario> {
-    let [here, there] = both.map(Actor::locks);
-    let vcpus = both.iter().filter(|actor| matches!(actor, Actor::Vcpu));
-    let zap = both.iter().find_map(|actor| match actor {
+/// One inode unless that excludes them; and one for each page, where two lock the page's.
+fn scenarios_of(
+    actors: &[Actor<'_>],
+    pairs: &[(KvmHeld, KvmHeld)],
+    size: Size,
+    finalized: bool,
+) -> Vec<Scenario> {
+    let zap = actors.iter().find_map(|actor| match actor {
         Actor::Removal(trigger) => Some(trigger.name.clone()),
         _ => None,
     });
-    let threads = both.iter().filter_map(|actor| match actor {
+    let threads = actors.iter().filter_map(|actor| match actor {
         Actor::Path(path) => Some(path.name.clone()),
         _ => None,
     });
+    let runs = actors.iter().any(|actor| matches!(actor, Actor::Vcpu));
     let base = Scenario {
-        vcpus: vcpus.count(),
+        vcpus: if runs { size.vcpus } else { 0 },
         zap: zap.unwrap_or_else(|| Scenario::NOBODY.to_owned()),
         threads: threads.collect(),
         finalized,
         // Somebody who adds pages needs one that is not added yet.
-        populated: !finalized && !both.iter().any(|actor| adds_pages(actor)),
+        populated: !finalized && !actors.iter().any(adds_pages),
         memory: Memory::Tso,
         ..Scenario::default()
     };
     let inode = KvmLock::InvalidateLock;
     let mut all = Vec::new();
-    if !here.excludes(there) {
+    if pairs.iter().any(|(here, there)| !here.excludes(*there)) {
         all.push(base.clone());
     }
-    if here.has(inode) && there.has(inode) {
+    if pairs
+        .iter()
+        .any(|(here, there)| here.has(inode) && there.has(inode))
+    {
         all.push(Scenario {
             pages: 2,
             inodes: 2,
@@ -170,14 +231,16 @@ mod tests {
     use super::*;
     use crate::question::Source;
 
-    fn pair(kernel: &str, one: &str, other: &str) -> Together {
+    fn of(kernel: &str, names: &[&str], size: Size) -> Together {
         let source = Source::kernel(kernel).expect("built in");
         let profile = KernelProfile::parse(kernel, &source.text).expect("is read");
-        let pairs = pairs(&profile);
-        let found = pairs
-            .into_iter()
-            .find(|pair| pair.one == one && pair.other == other);
-        found.expect("there is such a pair").together
+        let parties = parties(&profile, size).into_iter();
+        let mut parties = parties.filter(|party| party.names == names);
+        parties.next().expect("there is such a party").together
+    }
+
+    fn pair(kernel: &str, one: &str, other: &str) -> Together {
+        of(kernel, &[one, other], Size::default())
     }
 
     #[test]
@@ -214,5 +277,30 @@ mod tests {
             pair("6.16", "KVM_TDX_FINALIZE_VM", KVM_RUN),
             Together::Search(_)
         ));
+    }
+
+    #[test]
+    fn three_run_together_where_two_of_them_can() {
+        let size = Size {
+            triples: true,
+            vcpus: 2,
+        };
+        let (hole, finalize) = ("fallocate(PUNCH_HOLE)", "KVM_TDX_FINALIZE_VM");
+        // The two ioctls exclude each other from 6.19 on; the hole meets either.
+        let Together::Search(scenarios) = of("next", &[hole, "KVM_TDX_INIT_VCPU", finalize], size)
+        else {
+            panic!("not searched")
+        };
+        assert!(scenarios.iter().all(|scenario| scenario.threads.len() == 2));
+        let Together::Search(scenarios) = of("next", &[hole, finalize, KVM_RUN], size) else {
+            panic!("not searched")
+        };
+        assert!(scenarios.iter().all(|scenario| scenario.vcpus == 2));
+        let ioctls = ["KVM_TDX_INIT_VCPU", "KVM_TDX_INIT_MEM_REGION", finalize];
+        let source = Source::kernel("next").expect("built in");
+        let profile = KernelProfile::parse("next", &source.text).expect("is read");
+        let all = parties(&profile, size);
+        // There is room for two ioctls at a time.
+        assert!(all.iter().all(|party| party.names != ioctls));
     }
 }

@@ -1,6 +1,6 @@
 //! A sweep as text and as JSON.
 
-use super::plan::Together;
+use super::plan::{Party, Together};
 use super::{Cell, Failure};
 use crate::exit::Exit;
 use crate::report::grouped;
@@ -14,11 +14,7 @@ pub const FORMAT: &str = "seamcheck.sweep.v1";
 
 /// What makes two failures the same on different modules.
 fn same(one: &Failure, other: &Failure) -> bool {
-    one.pair == other.pair
-        && one.leaf == other.leaf
-        && one.status == other.status
-        && one.bug_on == other.bug_on
-        && one.because() == other.because()
+    one.names == other.names && one.is_alike(other)
 }
 
 /// The text; with each shortest trace drawn when `drawn` is set.
@@ -44,37 +40,58 @@ pub fn human(cells: &[Cell], drawn: bool) -> String {
         grouped(searches as u64),
         grouped(states)
     );
-    for cell in cells {
-        for (pair, cut) in &cell.cut {
-            let _ = writeln!(
-                out,
-                "not complete: {pair}, kernel {}, module {}: {}",
-                cell.kernel,
-                cell.module,
-                cut.text()
-            );
-        }
+    let cut: Vec<String> = cells.iter().flat_map(not_complete).collect();
+    for line in cut.iter().take(MOST) {
+        let _ = writeln!(out, "{line}");
+    }
+    if cut.len() > MOST {
+        let _ = writeln!(
+            out,
+            "not complete: {} more",
+            grouped((cut.len() - MOST) as u64)
+        );
     }
     out
 }
 
+/// Searches that were cut short, of which more are not listed one by one.
+const MOST: usize = 8;
+
+fn not_complete(cell: &Cell) -> Vec<String> {
+    let Cell { kernel, module, .. } = cell;
+    let each = cell.cut.iter().map(|(names, cut)| {
+        let why = cut.text();
+        format!("not complete: {names}, kernel {kernel}, module {module}: {why}")
+    });
+    each.collect()
+}
+
 fn one_kernel(out: &mut String, kernel: &str, cells: &[&Cell], drawn: bool) {
     let Some(first) = cells.first() else { return };
-    let count = |wanted: fn(&Together) -> bool| {
-        let pairs = first.pairs.iter();
-        pairs.filter(|pair| wanted(&pair.together)).count()
-    };
     let modules: Vec<&str> = cells.iter().map(|cell| cell.module.as_str()).collect();
-    let _ = writeln!(
-        out,
-        "kernel {kernel}, module {}: {} pairs of code paths; {} run together, {} exclude each other \
-         by a KVM lock, {} are never at one time",
-        modules.join(", "),
-        first.pairs.len(),
-        count(|together| matches!(together, Together::Search(_))),
-        count(|together| matches!(together, Together::Excluded(_))),
-        count(|together| matches!(together, Together::NotAtOneTime)),
-    );
+    let _ = write!(out, "kernel {kernel}, module {}: ", modules.join(", "));
+    for (size, what) in [(2, "pairs of code paths"), (3, "threes")] {
+        let of_size = first
+            .parties
+            .iter()
+            .filter(|party| party.names.len() == size);
+        let count = |wanted: fn(&Together) -> bool| {
+            let parties = of_size.clone();
+            parties.filter(|party| wanted(&party.together)).count()
+        };
+        if of_size.clone().next().is_none() {
+            continue;
+        }
+        let _ = writeln!(
+            out,
+            "{}{} {what}; {} run together, {} exclude each other by a KVM lock, {} are never at one time",
+            if size > 2 { "  and " } else { "" },
+            of_size.clone().count(),
+            count(|together| matches!(together, Together::Search(_))),
+            count(|together| matches!(together, Together::Excluded(_))),
+            count(|together| matches!(together, Together::NotAtOneTime)),
+        );
+    }
     let mut told: Vec<&Failure> = Vec::new();
     let mut last = String::new();
     for failure in cells.iter().flat_map(|cell| &cell.failures) {
@@ -87,10 +104,10 @@ fn one_kernel(out: &mut String, kernel: &str, cells: &[&Cell], drawn: bool) {
         let _ = writeln!(out, "  no SEAMCALL that KVM can not let fail does fail");
     }
     for (names, failure) in together(told) {
-        let pair = format!("{names} beside {}", failure.pair.1);
-        if last != pair {
-            let _ = writeln!(out, "  {pair}");
-            last = pair;
+        let party = format!("{names} beside {}", failure.names[1..].join(" and "));
+        if last != party {
+            let _ = writeln!(out, "  {party}");
+            last = party;
         }
         let on: Vec<&str> = cells
             .iter()
@@ -118,27 +135,25 @@ fn one_kernel(out: &mut String, kernel: &str, cells: &[&Cell], drawn: bool) {
     out.push('\n');
 }
 
-/// Page removals that fail alike beside the same path are told as one, in the order found.
+/// Page removals that fail alike beside the same paths are told as one, in the order found.
 fn together(told: Vec<&Failure>) -> Vec<(String, &Failure)> {
-    let alike = |one: &Failure, other: &Failure| {
-        one.pair.1 == other.pair.1
-            && one.leaf == other.leaf
-            && one.status == other.status
-            && one.bug_on == other.bug_on
-            && one.because() == other.because()
-    };
     let mut groups: Vec<(Vec<&str>, &Failure)> = Vec::new();
     for failure in told {
-        match groups.iter_mut().find(|(_, first)| alike(first, failure)) {
-            Some((names, _)) => names.push(&failure.pair.0),
-            None => groups.push((vec![&failure.pair.0], failure)),
+        let alike =
+            |first: &Failure| first.names[1..] == failure.names[1..] && first.is_alike(failure);
+        match groups.iter_mut().find(|(_, first)| alike(first)) {
+            Some((names, _)) => names.push(&failure.names[0]),
+            None => groups.push((vec![&failure.names[0]], failure)),
         }
     }
     let mut named: Vec<(String, &Failure)> = groups
         .into_iter()
         .map(|(names, failure)| (names.join(", "), failure))
         .collect();
-    named.sort_by_key(|(names, failure)| (failure.pair.1.clone(), names.clone(), failure.length));
+    named.sort_by_key(|(names, failure)| {
+        let beside = failure.names[1..].to_vec();
+        (beside.len(), beside, names.clone(), failure.length)
+    });
     named
 }
 
@@ -157,15 +172,17 @@ struct JsonCell<'a> {
     searches: usize,
     states: u64,
     seconds: f64,
-    pairs: Vec<JsonPair<'a>>,
+    pairs: Vec<JsonParty<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    triples: Vec<JsonParty<'a>>,
     failures: Vec<JsonFailure<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_complete: Vec<BTreeMap<&'static str, &'a str>>,
 }
 
 #[derive(Serialize)]
-struct JsonPair<'a> {
-    paths: [&'a str; 2],
+struct JsonParty<'a> {
+    paths: &'a [String],
     together: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     excluded_by: Vec<&'static str>,
@@ -173,7 +190,7 @@ struct JsonPair<'a> {
 
 #[derive(Serialize)]
 struct JsonFailure<'a> {
-    paths: [&'a str; 2],
+    paths: &'a [String],
     seamcall: &'a str,
     status: String,
     status_name: String,
@@ -195,20 +212,14 @@ pub fn json(cells: &[Cell], exit: Exit) -> impl Serialize {
 }
 
 fn json_cell(cell: &Cell) -> JsonCell<'_> {
-    let pairs = cell.pairs.iter().map(|pair| JsonPair {
-        paths: [&pair.one, &pair.other],
-        together: match pair.together {
-            Together::Search(_) => "searched",
-            Together::Excluded(_) => "excluded",
-            Together::NotAtOneTime => "not-at-one-time",
-        },
-        excluded_by: match &pair.together {
-            Together::Excluded(locks) => locks.clone(),
-            _ => Vec::new(),
-        },
-    });
+    let of_size = |size: usize| {
+        let parties = cell.parties.iter();
+        parties
+            .filter(move |party| party.names.len() == size)
+            .map(json_party)
+    };
     let failures = cell.failures.iter().map(|failure| JsonFailure {
-        paths: [&failure.pair.0, &failure.pair.1],
+        paths: &failure.names,
         seamcall: &failure.leaf,
         status: failure.status.to_string(),
         status_name: failure.status.pretty(),
@@ -220,15 +231,31 @@ fn json_cell(cell: &Cell) -> JsonCell<'_> {
     let cut = cell
         .cut
         .iter()
-        .map(|(pair, cut)| BTreeMap::from([("pair", pair.as_str()), ("why", cut.text())]));
+        .map(|(names, cut)| BTreeMap::from([("pair", names.as_str()), ("why", cut.text())]));
     JsonCell {
         kernel: &cell.kernel,
         module: &cell.module,
         searches: cell.searches,
         states: cell.states,
         seconds: cell.elapsed.as_secs_f64(),
-        pairs: pairs.collect(),
+        pairs: of_size(2).collect(),
+        triples: of_size(3).collect(),
         failures: failures.collect(),
         not_complete: cut.collect(),
+    }
+}
+
+fn json_party(party: &Party) -> JsonParty<'_> {
+    JsonParty {
+        paths: &party.names,
+        together: match party.together {
+            Together::Search(_) => "searched",
+            Together::Excluded(_) => "excluded",
+            Together::NotAtOneTime => "not-at-one-time",
+        },
+        excluded_by: match &party.together {
+            Together::Excluded(locks) => locks.clone(),
+            _ => Vec::new(),
+        },
     }
 }

@@ -11,8 +11,8 @@ use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Memory;
 use seamcheck_model::status::StatusWord;
-use seamcheck_model::system::labels::Part;
-use seamcheck_model::system::{Agent, StepText, System};
+use seamcheck_model::system::labels::{Part, StepId};
+use seamcheck_model::system::{Agent, Event, StepText, System};
 use seamcheck_traces::schema as trace;
 
 /// The trace of a violation; `None` when it can not be executed again.
@@ -25,18 +25,71 @@ pub fn build(
 ) -> Option<trace::Trace> {
     let singles = replay::singles(system, violation)?;
     let single = replay::single_stepping(system);
-    let steps: Vec<trace::Step> = singles.iter().map(|step| render(&single, step)).collect();
     let property = violation.property;
+    let verdict = verdict(&single, property, &singles);
+    let whole = whole(question, system, property, &single, &singles, verdict);
     Some(trace::Trace {
+        check: check.map(str::to_owned),
+        ..whole
+    })
+}
+
+/// The trace of a way to a status that a SEAMCALL returns while the property holds: it ends where
+/// the SEAMCALL comes to return it, at one of the steps `ends`. `None` when it can not be executed
+/// again.
+#[must_use]
+pub fn witness(
+    question: &Question,
+    system: &System,
+    property: Property,
+    (path, last): (&[Vec<u64>], &Event),
+    ends: &[StepId],
+) -> Option<trace::Trace> {
+    let singles = replay::singles_to(system, path, last, ends)?;
+    let single = replay::single_stepping(system);
+    let verdict = shown(&single, &singles)?;
+    Some(whole(
+        question, system, property, &single, &singles, verdict,
+    ))
+}
+
+fn whole(
+    question: &Question,
+    system: &System,
+    property: Property,
+    single: &System,
+    singles: &[Single],
+    verdict: trace::Verdict,
+) -> trace::Trace {
+    trace::Trace {
         format: trace::FORMAT.into(),
         tool: crate::TOOL.into(),
-        check: check.map(str::to_owned),
+        check: None,
         question: question_of(question, property),
         agents: agents(system),
         initial: fields(system, &system.initial()),
-        verdict: verdict(&single, property, &singles),
-        steps,
+        steps: singles.iter().map(|step| render(single, step)).collect(),
         loop_starts_at: None,
+        verdict,
+    }
+}
+
+/// The result of a trace that shows something reachable.
+pub const WITNESS: &str = "witness";
+
+/// What single steps show that end where a SEAMCALL comes to return a status; `None` if they do not
+/// end so.
+#[must_use]
+pub fn shown(single: &System, singles: &[Single]) -> Option<trace::Verdict> {
+    let last = singles.last()?;
+    let status = status_of(single, last)?;
+    let op = single.code.ops[usize::from(control(&last.before, last.event.agent).op)];
+    let leaf = &single.code.leaves[usize::from(op.leaf.0)].key;
+    let busy = single.observations.busy[usize::from(last.event.trail[0].0)].is_some();
+    Some(trace::Verdict {
+        result: WITNESS.into(),
+        reason: format!("{leaf} returns {status} ({}).", status.pretty()),
+        conflict: busy.then(|| conflict(single, singles)).flatten(),
     })
 }
 

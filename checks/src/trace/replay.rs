@@ -37,14 +37,8 @@ pub fn single_stepping(system: &System) -> System {
 #[must_use]
 pub fn singles(system: &System, violation: &Violation) -> Option<Vec<Single>> {
     let single = single_stepping(system);
-    let mut state = system.initial();
-    let mut steps = Vec::new();
-    for key in &violation.path[1..] {
-        let (event, next) = successor(system, &state, |_, after| key_of(system, after) == *key)?;
-        take_apart(&single, system, &state, &event, &next, &mut steps)?;
-        state = next;
-    }
     let bit = violation.property.bit();
+    let (state, mut steps) = along(system, &single, &violation.path)?;
     let (event, next) = successor(system, &state, |event, after| {
         event.trail == violation.last.trail && system.broken(&state, event, after) & bit != 0
     })?;
@@ -54,6 +48,37 @@ pub fn singles(system: &System, violation: &Violation) -> Option<Vec<Single>> {
     let length = steps.iter().position(breaks)? + 1;
     steps.truncate(length);
     Some(steps)
+}
+
+/// The single steps of the way to an event, up to the first of its own steps that is one of `ends`;
+/// `None` when they can not be found again. `path` is the keys of the states up to the event.
+#[must_use]
+pub fn singles_to(
+    system: &System,
+    path: &[Vec<u64>],
+    last: &Event,
+    ends: &[StepId],
+) -> Option<Vec<Single>> {
+    let single = single_stepping(system);
+    let (state, mut steps) = along(system, &single, path)?;
+    let (event, next) = successor(system, &state, |event, _| event == last)?;
+    let first = steps.len();
+    take_apart(&single, system, &state, &event, &next, &mut steps)?;
+    let is_end = |step: &Single| step.event.trail.iter().any(|id| ends.contains(id));
+    let length = first + steps[first..].iter().position(is_end)? + 1;
+    steps.truncate(length);
+    Some(steps)
+}
+
+/// The states with these keys, one after the other: the last of them, and the single steps between.
+fn along(system: &System, single: &System, path: &[Vec<u64>]) -> Option<(State, Vec<Single>)> {
+    let (mut state, mut steps) = (system.initial(), Vec::new());
+    for key in path.get(1..)? {
+        let (event, next) = successor(system, &state, |_, after| key_of(system, after) == *key)?;
+        take_apart(single, system, &state, &event, &next, &mut steps)?;
+        state = next;
+    }
+    Some((state, steps))
 }
 
 /// The single steps of a sequence of transitions of a system whose vCPUs are not sorted, or `None`

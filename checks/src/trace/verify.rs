@@ -53,6 +53,9 @@ pub enum VerifyError {
     /// The steps are right but do not show what the verdict says.
     #[error("the steps do not show a violation of {0}")]
     Verdict(&'static str),
+    /// The steps are right but do not end in the status that the verdict names.
+    #[error("the steps do not end where a SEAMCALL comes to return what the verdict says")]
+    Shown,
 }
 
 /// Executes a trace again.
@@ -78,7 +81,12 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
     if let Some(number) = wrongly_fused(&system, &singles) {
         return Err(VerifyError::Fused { number });
     }
-    let verdict = if property.is_liveness() {
+    let verdict = if given.verdict.result == render::WITNESS && !property.is_liveness() {
+        if let Some(number) = given.loop_starts_at {
+            return Err(VerifyError::Loop { number });
+        }
+        render::shown(&single, &singles).ok_or(VerifyError::Shown)?
+    } else if property.is_liveness() {
         endless::verify(&system, property, &singles, given.loop_starts_at)?;
         let start = given.loop_starts_at.unwrap_or_default();
         endless::verdict(property, start, singles.len())
@@ -92,6 +100,9 @@ pub fn verify(given: &trace::Trace) -> Result<(Question, Property), VerifyError>
         render::verdict(&single, property, &singles)
     };
     if given.verdict != verdict {
+        if verdict.result == render::WITNESS {
+            return Err(VerifyError::Shown);
+        }
         return Err(VerifyError::Verdict(property.key()));
     }
     Ok((question, property))

@@ -107,11 +107,21 @@ impl Cause {
                 let held: Vec<String> = held.collect();
                 if held.is_empty() {
                     format!("{head}; no row holds it in a conflicting mode")
+                } else if lock.is_per_vcpu() {
+                    format!(
+                        "{head}; on the same vCPU it can be held {}",
+                        held.join("; or ")
+                    )
                 } else {
                     format!("{head}; it can be held {}", held.join("; or "))
                 }
             }
-            Self::State { effect, .. } => effect.about().to_owned(),
+            Self::State { leaf, effect } => {
+                // The effect's own words name the leaf that it is mostly about.
+                let about = effect.about();
+                let what = about.split_once(": ").map_or(about, |(_, what)| what);
+                format!("{leaf}: {what}")
+            }
         }
     }
 }
@@ -142,12 +152,15 @@ pub fn causes(table: &LockTable, wanted: &Wanted) -> Result<Option<Vec<Cause>>, 
             let cause = match step.action {
                 FlowAction::Effect { effect, .. } => Cause::State { leaf, effect },
                 FlowAction::Acquire { resource, mode, .. } => {
-                    let rivals = collisions
-                        .iter()
-                        .filter(|found| found.loser == leaf && found.lock == resource);
-                    let holders = rivals
-                        .map(|found| (found.holder.clone(), found.held))
-                        .collect();
+                    let holders = if resource.is_per_vcpu() {
+                        rivals_on_one_vcpu(table, resource, mode)
+                    } else {
+                        let rivals = collisions
+                            .iter()
+                            .filter(|found| found.loser == leaf && found.lock == resource);
+                        let held = rivals.map(|found| (found.holder.clone(), found.held));
+                        held.collect()
+                    };
                     Cause::Lock {
                         leaf,
                         lock: resource,
@@ -163,6 +176,17 @@ pub fn causes(table: &LockTable, wanted: &Wanted) -> Result<Option<Vec<Cause>>, 
         }
     }
     Ok(Some(all))
+}
+
+/// Who takes a lock of one vCPU in a conflicting mode. Collisions leave such locks out, because
+/// different vCPUs never meet there.
+fn rivals_on_one_vcpu(table: &LockTable, lock: Resource, wanted: Mode) -> Vec<(String, Mode)> {
+    let held = |leaf: &Leaf| {
+        let mut taken = leaf.acquisitions();
+        let found = taken.find(|(other, held, _)| *other == lock && wanted.conflicts(*held));
+        found.map(|(_, held, _)| (leaf.key(), held))
+    };
+    table.leaves.iter().filter_map(held).collect()
 }
 
 /// Whether a compiled step stands for a step of a row. No row acquires a lock twice.

@@ -27,7 +27,7 @@ pub(super) struct Looked {
 
 /// What a search looks for.
 pub(super) struct Goal<'a> {
-    system: &'a System,
+    pub(super) system: &'a System,
     question: &'a Question,
     wanted: &'a Wanted,
     /// Steps at which the leaf comes to return the status, by step number.
@@ -76,6 +76,11 @@ impl<'a> Goal<'a> {
             }
         }
         goal
+    }
+
+    /// False when KVM has nothing to log the leaf's failure with.
+    pub(super) fn can_fire(&self) -> bool {
+        !self.bugs.is_empty()
     }
 
     /// Searches to the end, or until a limit is hit.

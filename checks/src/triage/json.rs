@@ -52,7 +52,16 @@ struct FailureText<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<ChangesText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<NeedsText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<&'a Trace>,
+}
+
+#[derive(Debug, Serialize)]
+struct NeedsText<'a> {
+    kernel: &'a str,
+    module: &'a str,
+    texts: &'a [String],
 }
 
 #[derive(Debug, Serialize)]
@@ -176,13 +185,14 @@ impl<'a> From<&'a Pair> for FoundText<'a> {
                 text.length = Some(sighting.violation.length());
             }
             Found::Silent(silence) => {
-                ran(&silence.scenario);
+                ran(&silence.question.scenario);
+                text.length = Some(silence.length());
                 text.reaction = Some(silence.reaction);
                 text.because = silence.cut.map(|cut| cut.text());
             }
             Found::Never { states, .. } => text.states = Some(*states),
             Found::Unknown(cut) => text.because = Some(cut.text()),
-            Found::NoRow | Found::NoCaller => {}
+            Found::NoRow | Found::NoCaller | Found::PerVcpu => {}
         }
         text
     }
@@ -210,6 +220,7 @@ const fn result(found: &Found) -> &'static str {
         Found::Logged(sighting) if sighting.is_hypothetical => "logged-hypothetical",
         Found::Logged(_) => "logged",
         Found::Silent(_) => "silent",
+        Found::PerVcpu => "not-searched",
         Found::Never { .. } => "never",
         Found::NoRow => "no-row",
         Found::NoCaller => "no-caller",
@@ -237,6 +248,11 @@ impl<'a> From<&'a Answer> for FailureText<'a> {
             causes: answer.causes.iter().map(CauseText::from).collect(),
             found: answer.pairs.iter().map(FoundText::from).collect(),
             changes: answer.changes.as_ref().map(ChangesText::from),
+            needs: answer.needs.as_ref().map(|needs| NeedsText {
+                kernel: &needs.kernel,
+                module: &needs.module,
+                texts: &needs.texts,
+            }),
             trace: answer.trace.as_ref(),
         }
     }

@@ -6,7 +6,8 @@
 //!   `, rcx 0x…` or, from 6.19 on, the variables' names behind it; and `TDH_VP_RD[…] failed 0x…`
 //! - arch/x86/virt/vmx/tdx/tdx.c, `seamcall_err`: `SEAMCALL (38) failed: 0x…`, the leaf in decimal or
 //!   in hexadecimal with its version, registers on the lines that follow
-//! - the same file before it was merged: `SEAMCALL failed: CPU 3: leaf 38, error 0x….`
+//! - arch/x86/kvm/vmx/tdx.c, `tdx_handle_exit`: `TD vp_enter_ret 0x…`, TDH.VP.ENTER in its own words
+//! - arch/x86/virt/vmx/tdx/tdx.c before it was merged: `SEAMCALL failed: CPU 3: leaf 38, error 0x….`
 //!
 //! What stands before is a matter of printk, syslog or journald, and is not looked at.
 
@@ -38,11 +39,9 @@ pub struct Failure {
     pub values: Vec<(String, u64)>,
 }
 
-/// What a line is.
+/// What of ours is in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// Nothing of ours.
-    Other,
     /// A failure.
     Failure(Failure),
     /// It speaks of a SEAMCALL that failed, but not in a format that the kernel has used.
@@ -54,8 +53,9 @@ pub enum Line {
 /// Reads lines.
 #[derive(Debug)]
 pub struct LineReader {
-    failures: [Regex; 4],
+    failures: [Regex; 5],
     hint: Regex,
+    leak: Regex,
     registers: Regex,
     value: Regex,
 }
@@ -80,35 +80,55 @@ impl LineReader {
                 format!(r"(?i-u)\b(?<who>SEAMCALL) failed: CPU [0-9]+: leaf (?<leaf>{number}), error (?<status>0x[0-9a-f]+)"),
                 format!(r"(?i-u)\b(?<who>SEAMCALL) (?<leaf>{number}|[a-z][\w.]*) failed:? ?(?<status>0x[0-9a-f]+)"),
                 r"(?i-u)\b(?<who>(?<leaf>TDH_\w+))\[[^\]]{0,80}\][^\]]{0,60}?\bfailed:? ?(?<status>0x[0-9a-f]+)".to_owned(),
+                r"(?i-u)\bTD (?<enter>vp_enter_ret) (?<status>0x[0-9a-f]+)".to_owned(),
             ]
             .map(compile),
             hint: compile(r"(?i-u)\b(?:SEAMCALL|SEAMLDR)\b.*\bfail|\bTDH_\w+\b.*\bfailed\b".into()),
+            leak: compile(r"(?i-u)\bHKID [0-9]+ is leaked".into()),
             registers: compile(r"(?i-u)\b(?:RCX|R08|R8|R09|R9) 0x[0-9a-f]".into()),
-            value: compile(r"(?i-u)\b([a-z_][a-z0-9_]*)[ =]+(0x[0-9a-f]+)\b".into()),
+            value: compile(r"(?i-u)\b([a-z_][a-z0-9_]*)(?:[ =]+|, )(0x[0-9a-f]+)\b".into()),
         }
     }
 
-    /// Reads one line, without its end.
+    /// Reads one line, without its end. Where line ends were lost on the way, several failures can
+    /// stand in it.
     #[must_use]
-    pub fn read(&self, line: &[u8]) -> Line {
-        if let Some((found, rest)) = self.failures.iter().find_map(|format| {
-            let found = format.captures(line)?;
-            let end = found.get(0)?.end();
-            Some((found, &line[end..]))
-        }) {
-            return self.failure(&found, rest);
+    pub fn read(&self, line: &[u8]) -> Vec<Line> {
+        let (mut found, mut at) = (Vec::new(), 0);
+        while let Some(next) = self.next(line, at) {
+            at = next.get(0).map_or(line.len(), |whole| whole.end());
+            found.push(next);
         }
-        if self.hint.is_match(line) {
-            return Line::Unclear(if line.iter().any(u8::is_ascii_digit) {
+        let start = |index: usize| {
+            let whole = found.get(index).and_then(|next: &Captures<'_>| next.get(0));
+            whole.map_or(line.len(), |whole| whole.start())
+        };
+        let end = |next: &Captures<'_>| next.get(0).map_or(line.len(), |whole| whole.end());
+        let each = found.iter().enumerate();
+        let mut lines: Vec<Line> = each
+            .map(|(index, next)| self.failure(next, &line[end(next)..start(index + 1)]))
+            .collect();
+        lines.extend(self.without_failure(&line[at..], found.is_empty()));
+        lines
+    }
+
+    /// The first failure from `at` on.
+    fn next<'a>(&self, line: &'a [u8], at: usize) -> Option<Captures<'a>> {
+        let found = self.failures.iter();
+        let found = found.filter_map(|format| format.captures_at(line, at));
+        found.min_by_key(|found| found.get(0).map(|whole| whole.start()))
+    }
+
+    /// What else a line, or what is left of one, can be.
+    fn without_failure(&self, text: &[u8], is_whole: bool) -> Option<Line> {
+        if self.hint.is_match(text) && !self.leak.is_match(text) {
+            return Some(Line::Unclear(if text.iter().any(u8::is_ascii_digit) {
                 "no leaf and status where a format of the kernel has them"
             } else {
                 "it gives no leaf and no status"
-            });
+            }));
         }
-        if self.registers.is_match(line) {
-            return Line::Registers(self.values(line));
-        }
-        Line::Other
+        (is_whole && self.registers.is_match(text)).then(|| Line::Registers(self.values(text)))
     }
 
     fn failure(&self, found: &Captures<'_>, rest: &[u8]) -> Line {
@@ -119,7 +139,11 @@ impl LineReader {
         let Some(status) = number(&word("status")) else {
             return Line::Unclear("the status has more than 64 bits");
         };
-        let leaf = word("leaf");
+        let leaf = if found.name("enter").is_some() {
+            "TDH_VP_ENTER".to_owned()
+        } else {
+            word("leaf")
+        };
         let is_number = leaf.starts_with(|first: char| first.is_ascii_digit());
         let leaf = match number(&leaf).filter(|_| is_number) {
             // Also printed without the bit that says so.

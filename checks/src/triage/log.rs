@@ -6,8 +6,10 @@ use super::line::{Failure, Line, LineReader};
 use regex::bytes::Regex;
 use std::io::{self, BufRead};
 
-/// The longest part of a line that is looked at.
+/// A longer line is looked at in pieces of this size.
 const LINE: usize = 1 << 16;
+/// No failure is printed in more characters.
+const LONGEST: usize = 1 << 10;
 /// Distinct failures kept; more are counted.
 const FAILURES: usize = 64;
 /// Other things kept of each kind; more are counted.
@@ -52,6 +54,8 @@ pub enum ClueKind {
     Warning,
     /// That the VM is dead.
     Dead,
+    /// That a TD could not be torn down, so that its HKID is lost.
+    Leaked,
 }
 
 impl ClueKind {
@@ -63,6 +67,7 @@ impl ClueKind {
             Self::Module => "module",
             Self::Warning => "warning",
             Self::Dead => "dead",
+            Self::Leaked => "leaked",
         }
     }
 }
@@ -93,7 +98,7 @@ pub struct Log {
     pub more_unclear: u64,
     /// What else it tells.
     pub clues: Vec<Clue>,
-    /// Lines of which only the beginning was looked at.
+    /// Lines that were looked at in pieces.
     pub long: u64,
     /// Lines with bytes that no text has.
     pub binary: u64,
@@ -106,22 +111,33 @@ impl Log {
     /// When it can not be read.
     pub fn read(mut from: impl BufRead) -> io::Result<Self> {
         let (mut log, reader, clues) = (Self::default(), LineReader::new(), Clues::new());
-        let (mut line, mut last) = (Vec::new(), None);
-        while let Some(is_long) = next_line(&mut from, &mut line)? {
-            log.lines += 1;
-            log.long += u64::from(is_long);
-            let is_binary = line.contains(&0) || std::str::from_utf8(&line).is_err();
-            log.binary += u64::from(is_binary && !is_long);
-            log.take(&reader, &line, &mut last);
-            log.note(&clues, &line);
+        let (mut piece, mut rest, mut last) = (Vec::new(), Vec::new(), None);
+        let (mut is_new, mut is_long, mut is_binary) = (true, false, false);
+        while let Some(ends) = next_piece(&mut from, &mut piece, &mut rest)? {
+            log.lines += u64::from(is_new);
+            is_long |= !ends;
+            is_binary |= piece.contains(&0) || !is_text(&piece, ends);
+            log.take(&reader, &piece, &mut last);
+            log.note(&clues, &piece);
+            is_new = ends;
+            if ends {
+                log.long += u64::from(is_long);
+                log.binary += u64::from(is_binary);
+                (is_long, is_binary) = (false, false);
+            }
         }
         Ok(log)
     }
 
     /// `last` is the failure whose registers may follow, and its line.
     fn take(&mut self, reader: &LineReader, line: &[u8], last: &mut Option<(usize, u64)>) {
-        match reader.read(line) {
-            Line::Other => {}
+        for found in reader.read(line) {
+            self.take_one(found, line, last);
+        }
+    }
+
+    fn take_one(&mut self, found: Line, line: &[u8], last: &mut Option<(usize, u64)>) {
+        match found {
             Line::Registers(values) => {
                 let near = last.filter(|(_, at)| self.lines - at <= REGISTERS);
                 if let Some((index, _)) = near {
@@ -171,11 +187,16 @@ impl Log {
     }
 }
 
-/// The next line, without its end and cut at [`LINE`]; `None` at the end of the log. Whether it was
-/// cut.
-fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
-    line.clear();
-    let (mut any, mut is_long) = (false, false);
+/// The next line without its end, or a piece of it; `None` at the end of the log. Whether the line
+/// ends with it. `rest` is what the next piece of the line begins with, so that no failure is torn.
+fn next_piece(
+    from: &mut impl BufRead,
+    piece: &mut Vec<u8>,
+    rest: &mut Vec<u8>,
+) -> io::Result<Option<bool>> {
+    piece.clear();
+    piece.append(rest);
+    let mut any = !piece.is_empty();
     loop {
         let part = match from.fill_buf() {
             Ok(part) => part,
@@ -186,21 +207,49 @@ fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<b
             break;
         }
         any = true;
+        let room = LINE - piece.len();
+        let part = &part[..part.len().min(room + 1)];
         let end = part.iter().position(|byte| *byte == b'\n');
-        let text = &part[..end.unwrap_or(part.len())];
-        let room = LINE - line.len();
-        is_long |= text.len() > room;
-        line.extend_from_slice(&text[..text.len().min(room)]);
+        if end.is_none() && part.len() > room {
+            piece.extend_from_slice(&part[..room]);
+            from.consume(room);
+            *rest = piece.split_off(seam(piece));
+            return Ok(Some(false));
+        }
+        piece.extend_from_slice(&part[..end.unwrap_or(part.len())]);
         let used = end.map_or(part.len(), |end| end + 1);
         from.consume(used);
         if end.is_some() {
             break;
         }
     }
-    if line.last() == Some(&b'\r') {
-        line.pop();
+    if piece.last() == Some(&b'\r') {
+        piece.pop();
     }
-    Ok(any.then_some(is_long))
+    Ok(any.then_some(true))
+}
+
+/// Where a piece is cut: before a failure that may not be whole, else between two words.
+fn seam(piece: &[u8]) -> usize {
+    let start = piece.len() - LONGEST.min(piece.len());
+    let tail = &piece[start..];
+    let begins = |word: &[u8]| {
+        let mut windows = tail.windows(word.len());
+        windows.rposition(|window| window.eq_ignore_ascii_case(word))
+    };
+    let failure = [&b"SEAM"[..], b"TDH_", b"TD vp_"]
+        .into_iter()
+        .find_map(begins);
+    let blank = || tail.iter().rposition(|byte| *byte == b' ');
+    failure.or_else(blank).map_or(piece.len(), |at| start + at)
+}
+
+/// Whether it is UTF-8; a piece may end within a character.
+fn is_text(piece: &[u8], ends: bool) -> bool {
+    match std::str::from_utf8(piece) {
+        Ok(_) => true,
+        Err(error) => !ends && error.error_len().is_none(),
+    }
 }
 
 /// A line as it is shown: its beginning, nothing in it that a terminal would obey.
@@ -226,6 +275,7 @@ struct Clues {
     module: [Regex; 2],
     warning: Regex,
     dead: Regex,
+    leaked: Regex,
 }
 
 impl Clues {
@@ -244,6 +294,7 @@ impl Clues {
                 r"(?-u)\bWARNING: .*\bat ((?:arch/x86/kvm|arch/x86/virt|virt/kvm)/[\w./-]+:[0-9]+)(?: (\w+))?",
             ),
             dead: compile(r"(?i-u)\b(VM (?:is )?(?:dead|bugged)|vm_dead|vm_bugged)\b"),
+            leaked: compile(r"(?i-u)\b(HKID [0-9]+ is leaked)\b"),
         }
     }
 
@@ -254,6 +305,7 @@ impl Clues {
             (ClueKind::Module, &self.module[1], "."),
             (ClueKind::Warning, &self.warning, " "),
             (ClueKind::Dead, &self.dead, " "),
+            (ClueKind::Leaked, &self.leaked, " "),
         ];
         all.iter().find_map(|(kind, pattern, between)| {
             let found = pattern.captures(line)?;

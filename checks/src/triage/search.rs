@@ -4,14 +4,16 @@
 //! log is printed where KVM_BUG_ON fires. So two things are looked for: that the leaf returns the
 //! status at all, and that KVM_BUG_ON fires for it.
 
-use super::causes::Wanted;
+use super::causes::{self, Cause, Wanted};
 use super::goal::Goal;
-use crate::engine::exact;
+use super::scenarios::{has_idler, needs_hypothetical, scenarios};
+use crate::engine::exact::{self, First};
 use crate::engine::{Clock, Cut, Limits, Violation, Watch};
+use crate::parallel;
 use crate::question::{Question, QuestionError, Source};
-use seamcheck_model::kernel::CodePath;
-use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::system::{Reductions, System};
+use seamcheck_model::scenario::Scenario;
+use seamcheck_model::system::labels::StepId;
+use seamcheck_model::system::{Event, Reductions, System};
 use std::time::Duration;
 
 /// What a search of one kernel on one module came to.
@@ -20,7 +22,9 @@ pub enum Found {
     /// KVM_BUG_ON fires for it, so that it is logged.
     Logged(Box<Sighting>),
     /// The leaf returns it, but in no scenario that was searched does KVM_BUG_ON fire for it.
-    Silent(Silence),
+    Silent(Box<Silence>),
+    /// Only a lock of one vCPU can make it fail so, and each code path here acts on a vCPU of its own.
+    PerVcpu,
     /// It is not returned in any scenario that was searched, each of them completely.
     Never {
         /// Scenarios that could have shown it, by the rows.
@@ -49,15 +53,33 @@ pub struct Sighting {
     pub is_hypothetical: bool,
 }
 
-/// A status that KVM deals with.
-#[derive(Clone, Debug)]
+/// A status that KVM deals with, and a shortest way to it.
+#[derive(Debug)]
 pub struct Silence {
-    /// Who takes part.
-    pub scenario: Scenario,
+    /// The question that was asked.
+    pub question: Question,
+    /// Its system.
+    pub system: System,
+    /// Keys of the states up to the event in which the leaf comes to return the status.
+    pub path: Vec<Vec<u64>>,
+    /// The event.
+    pub last: Event,
+    /// The steps that return the status.
+    pub returns: Vec<StepId>,
     /// What KVM does about it.
     pub reaction: &'static str,
+    /// It needs a code path that KVM does not have.
+    pub is_hypothetical: bool,
     /// Some scenario was not searched to its end.
     pub cut: Option<Cut>,
+}
+
+impl Silence {
+    /// Number of transitions up to where the leaf comes to return it.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.path.len() as u64
+    }
 }
 
 /// A kernel and a module, with what was found.
@@ -71,10 +93,25 @@ pub struct Pair {
     pub found: Found,
 }
 
-/// Looks for a status on every pair, for `time` in all.
+/// How long, on how many threads, and who can stop it.
+#[derive(Clone, Copy)]
+pub struct Effort<'a> {
+    /// For one failure.
+    pub time: Duration,
+    /// Searches at a time.
+    pub threads: usize,
+    /// Asked from time to time.
+    pub watch: &'a Watch,
+}
+
+/// The most that one search may take.
+pub(super) const MEMORY: u64 = 1 << 30;
+
+/// Looks for a status on every pair, until `effort.time` is over by `clock`.
 ///
 /// Scenarios with fewer agents are searched first, those that need code KVM does not have last; a
-/// pair is done with the first in which KVM_BUG_ON fires.
+/// pair is done with the first in which KVM_BUG_ON fires. Where two pairs come to the same system,
+/// it is searched once.
 ///
 /// # Errors
 /// When a profile or a table is not understood.
@@ -82,29 +119,124 @@ pub fn search(
     wanted: &Wanted,
     kernels: &[Source],
     modules: &[Source],
-    time: Duration,
-    watch: &Watch,
+    clock: Clock,
+    effort: Effort<'_>,
 ) -> Result<Vec<Pair>, QuestionError> {
-    let clock = Clock::start();
     let mut open = Vec::new();
     for kernel in kernels {
         for module in modules {
             open.push(Open::new(wanted, kernel, module)?);
         }
     }
-    let most = open
-        .iter()
-        .map(|pair| pair.scenarios.len())
-        .max()
-        .unwrap_or(0);
+    let most = open.iter().map(|pair| pair.scenarios.len()).max();
     // Round by round, so that time is shared out fairly.
-    for round in 0..most {
-        for pair in &mut open {
-            let left = time.saturating_sub(clock.elapsed());
-            pair.look(wanted, round, left, watch)?;
+    for round in 0..most.unwrap_or(0) {
+        let mut groups: Vec<Shared> = Vec::new();
+        for (index, pair) in open.iter_mut().enumerate() {
+            let Some((question, system)) = pair.next(wanted, round)? else {
+                continue;
+            };
+            let shape = shape(&system);
+            match groups.iter_mut().find(|group| group.shape == shape) {
+                Some(group) => group.pairs.push((index, question, system)),
+                None => groups.push(Shared {
+                    shape,
+                    pairs: vec![(index, question, system)],
+                }),
+            }
+        }
+        let silent: Vec<bool> = open.iter().map(|pair| pair.silent.is_some()).collect();
+        let seen = parallel::map(&groups, effort.threads, |group| {
+            let (_, question, system) = &group.pairs[0];
+            let left = effort.time.saturating_sub(clock.elapsed());
+            let is_new = group.pairs.iter().any(|(index, ..)| !silent[*index]);
+            let goal = Goal::new(wanted, question, system);
+            look(&goal, is_new, left, effort.watch)
+        });
+        for (group, seen) in groups.into_iter().zip(seen) {
+            for (index, question, system) in group.pairs {
+                open[index].note(wanted, question, system, &seen);
+            }
         }
     }
     Ok(open.into_iter().map(Open::close).collect())
+}
+
+/// Pairs whose systems differ in nothing that a search can notice.
+struct Shared {
+    shape: String,
+    pairs: Vec<(usize, Question, System)>,
+}
+
+/// All that a system's transitions and the names of its leaves follow from. What it leaves out (where
+/// a step stands in the source) no search can notice.
+fn shape(system: &System) -> String {
+    let lines = |program: &seamcheck_model::kvm::Program| {
+        let lines = program.iter().map(|line| {
+            format!(
+                "{:?}",
+                (
+                    line.instr,
+                    line.irqs_off,
+                    line.held,
+                    line.flag_window,
+                    line.frozen
+                )
+            )
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let threads: Vec<_> = system.threads.iter().map(lines).collect();
+    let keys: Vec<&str> = system.code.leaves.iter().map(|leaf| &*leaf.key).collect();
+    let programs = (lines(&system.zap), lines(&system.vcpu), threads);
+    let module = (keys, &system.code.ops, &system.code.statuses);
+    let asked = (&system.decisions, &system.scenario, &system.tdcalls);
+    let module = (module, system.keeps_host_priority);
+    format!("{asked:?} {module:?} {programs:?}")
+}
+
+/// What a search of one scenario saw.
+struct Seen {
+    states: u64,
+    cut: Option<Cut>,
+    fires: Option<Violation>,
+    /// The shortest way to the status, where KVM_BUG_ON does not fire.
+    returned: Option<(Vec<Vec<u64>>, Event)>,
+    is_searched: bool,
+}
+
+/// The way to the status is looked for only if `is_new` that the leaf returns it.
+fn look(goal: &Goal<'_>, is_new: bool, time: Duration, watch: &Watch) -> Seen {
+    let mut seen = Seen {
+        states: 0,
+        cut: None,
+        fires: None,
+        returned: None,
+        is_searched: false,
+    };
+    if time.is_zero() {
+        seen.cut = Some(Cut::Time);
+        return seen;
+    }
+    let clock = Clock::start();
+    let limits = Limits {
+        time,
+        memory: MEMORY,
+        ..Limits::default()
+    };
+    let looked = goal.look(limits, watch);
+    (seen.states, seen.cut, seen.fires) = (looked.states, looked.cut, looked.fires);
+    seen.is_searched = true;
+    if is_new && looked.is_returned && seen.fires.is_none() {
+        let time = time.saturating_sub(clock.elapsed());
+        let limits = Limits { time, ..limits };
+        let First { found, cut, .. } = exact::first(goal.system, limits, watch, |_, event| {
+            goal.returned(event).is_some()
+        });
+        seen.returned = found;
+        seen.cut = seen.cut.or(cut);
+    }
+    seen
 }
 
 /// A pair that is being searched.
@@ -113,6 +245,7 @@ struct Open {
     scenarios: Vec<Scenario>,
     has_row: bool,
     has_caller: bool,
+    is_per_vcpu: bool,
     logged: Option<Sighting>,
     silent: Option<Silence>,
     searched: usize,
@@ -134,11 +267,16 @@ impl Open {
         } else {
             Vec::new()
         };
+        let causes = causes::causes(&question.table, wanted).ok().flatten();
+        let causes = causes.unwrap_or_default();
+        let per_vcpu =
+            |cause: &Cause| matches!(cause, Cause::Lock { lock, .. } if lock.is_per_vcpu());
         Ok(Self {
             question,
             scenarios,
             has_row,
             has_caller: false,
+            is_per_vcpu: !causes.is_empty() && causes.iter().all(per_vcpu),
             logged: None,
             silent: None,
             searched: 0,
@@ -147,22 +285,21 @@ impl Open {
         })
     }
 
-    fn look(
+    /// The scenario of a round, if it can show anything that none before has.
+    fn next(
         &mut self,
         wanted: &Wanted,
         round: usize,
-        left: Duration,
-        watch: &Watch,
-    ) -> Result<(), QuestionError> {
+    ) -> Result<Option<(Question, System)>, QuestionError> {
         let Some(scenario) = self.scenarios.get(round).filter(|_| self.logged.is_none()) else {
-            return Ok(());
+            return Ok(None);
         };
         let mut question = self.question.clone();
         question.scenario = scenario.clone();
         let system = match question.system(Reductions::ALL) {
             Ok(system) => system,
             // A table need not have the leaves of every path.
-            Err(QuestionError::Config(_)) => return Ok(()),
+            Err(QuestionError::Config(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
         let issued = |key: &str| {
@@ -175,61 +312,54 @@ impl Open {
             .filter(|user| system.is_active(user.part));
         let mut keys = users.map(|user| system.code.leaves[usize::from(user.leaf.0)].key.as_str());
         if !keys.any(issued) {
-            return Ok(());
+            return Ok(None);
         }
         self.has_caller = true;
         let goal = Goal::new(wanted, &question, &system);
-        if goal.returns.is_empty() {
-            return Ok(());
-        }
-        if left.is_zero() {
-            self.cut.get_or_insert(Cut::Time);
-            return Ok(());
-        }
-        let clock = Clock::start();
-        let limits = Limits {
-            time: left,
-            memory: MEMORY,
-            ..Limits::default()
-        };
-        let looked = goal.look(limits, watch);
-        self.searched += 1;
-        self.states += looked.states;
-        self.cut = self.cut.or(looked.cut);
-        if let Some(violation) = looked.fires {
-            let is_hypothetical = needs_hypothetical(&question, scenario);
+        // What is returned and never logged is known after the first time.
+        let can_show = !goal.returns.is_empty() && (goal.can_fire() || self.silent.is_none());
+        Ok((can_show && !has_idler(&question, &system)).then_some((question, system)))
+    }
+
+    fn note(&mut self, wanted: &Wanted, question: Question, system: System, seen: &Seen) {
+        self.searched += usize::from(seen.is_searched);
+        self.states += seen.states;
+        self.cut = self.cut.or(seen.cut);
+        let is_hypothetical = needs_hypothetical(&question, &question.scenario);
+        if let Some(violation) = seen.fires.clone() {
             self.logged = Some(Sighting {
                 question,
                 system,
                 violation,
                 is_hypothetical,
             });
-        } else if looked.is_returned && self.silent.is_none() {
-            let limits = Limits {
-                time: left.saturating_sub(clock.elapsed()),
-                ..limits
+        } else if let (None, Some((path, last))) = (&self.silent, seen.returned.clone()) {
+            let goal = Goal::new(wanted, &question, &system);
+            let Some(part) = goal.returned(&last) else {
+                return;
             };
-            let first = exact::first(&system, limits, watch, |_, event| {
-                goal.returned(event).is_some()
-            });
-            self.cut = self.cut.or(first.cut);
-            let part = first.found.and_then(|(_, event)| goal.returned(&event));
-            self.silent = part.map(|part| Silence {
-                scenario: question.scenario.clone(),
-                reaction: goal.reaction(part),
+            let (reaction, returns) = (goal.reaction(part), goal.returns.clone());
+            self.silent = Some(Silence {
+                question,
+                system,
+                path,
+                last,
+                returns,
+                reaction,
+                is_hypothetical,
                 cut: None,
             });
         }
-        Ok(())
     }
 
     fn close(self) -> Pair {
         let found = match (self.logged, self.silent, self.cut) {
             (Some(sighting), ..) => Found::Logged(Box::new(sighting)),
-            (None, Some(silence), cut) => Found::Silent(Silence { cut, ..silence }),
+            (None, Some(silence), cut) => Found::Silent(Box::new(Silence { cut, ..silence })),
             _ if !self.has_row => Found::NoRow,
             (None, None, Some(cut)) => Found::Unknown(cut),
             _ if !self.has_caller => Found::NoCaller,
+            _ if self.is_per_vcpu => Found::PerVcpu,
             _ => Found::Never {
                 searched: self.searched,
                 states: self.states,
@@ -241,54 +371,4 @@ impl Open {
             found,
         }
     }
-}
-
-/// The most that one search may take.
-pub(super) const MEMORY: u64 = 1 << 30;
-
-/// Who takes part: one or two vCPUs, or one or two code paths; fewest agents first, what KVM does not
-/// have last.
-fn scenarios(question: &Question) -> Vec<Scenario> {
-    let paths = question.profile.paths.iter();
-    // What makes or unmakes the VM meets nobody.
-    let meets = |path: &&CodePath| path.alone.is_none();
-    let paths: Vec<&CodePath> = paths.filter(meets).collect();
-    let mut all = Vec::new();
-    let with = |finalized: bool, vcpus: usize, threads: &[&CodePath]| Scenario {
-        vcpus,
-        finalized,
-        threads: threads.iter().map(|path| path.name.clone()).collect(),
-        memory: Memory::Tso,
-        ..Scenario::default()
-    };
-    all.extend([with(true, 1, &[]), with(true, 2, &[])]);
-    for (at, one) in paths.iter().copied().enumerate() {
-        let mut groups = vec![vec![one]];
-        // What KVM does not have is asked about by itself only.
-        let others = paths[at..].iter().copied();
-        let real = others.filter(|other| !one.hypothetical && !other.hypothetical);
-        groups.extend(real.map(|other| vec![one, other]));
-        for group in groups {
-            let finalizes = group.iter().any(|path| path.finalizes());
-            if finalizes || group.iter().all(|path| !path.after_finalize) {
-                all.push(with(false, 0, &group));
-            }
-            if group.iter().all(|path| !path.before_finalize) {
-                all.push(with(true, 1, &group));
-            }
-        }
-    }
-    all.sort_by_key(|scenario| {
-        let agents = scenario.vcpus + scenario.threads.len();
-        (needs_hypothetical(question, scenario), agents)
-    });
-    all
-}
-
-fn needs_hypothetical(question: &Question, scenario: &Scenario) -> bool {
-    let mut paths = scenario
-        .threads
-        .iter()
-        .filter_map(|name| question.profile.path(name));
-    paths.any(|path| path.hypothetical)
 }

@@ -4,6 +4,7 @@ use super::log::{ClueKind, Log};
 use super::search::{Found, Pair};
 use super::{Answer, Triage};
 use crate::report::{beside, grouped, wrapped_at};
+use crate::trace::render::WITNESS;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::status::StatusWord;
@@ -55,10 +56,7 @@ fn head(out: &mut String, triage: &Triage) {
     for (count, what) in [
         (log.more_failures, "further distinct failures, left out"),
         (log.binary, "no text"),
-        (
-            log.long,
-            "longer than 65 536 bytes, only that much of it looked at",
-        ),
+        (log.long, "longer than 65 536 bytes, looked at in pieces"),
     ] {
         let lines = if count == 1 { "line" } else { "lines" };
         if count > 0 {
@@ -70,6 +68,7 @@ fn head(out: &mut String, triage: &Triage) {
             ClueKind::Kernel => format!("Linux {}", clue.text),
             ClueKind::Module => format!("TDX module {}", clue.text),
             ClueKind::Warning => format!("a WARN, as KVM_BUG_ON prints it, at {}", clue.text),
+            ClueKind::Leaked => format!("{}: a TD that was not torn down", clue.text),
             ClueKind::Dead => format!("`{}`", clue.text),
         };
         let _ = writeln!(out, "  line {}: {says}", clue.line);
@@ -122,10 +121,13 @@ fn failure(out: &mut String, number: usize, answer: &Answer) {
     causes(out, answer);
     verdicts(out, answer);
     changes(out, answer);
+    needs(out, answer);
     if let Some(trace) = &answer.trace {
-        out.push_str(
-            "\n   The shortest way to it (`--trace FILE` keeps it), which breaks the property\n\n",
-        );
+        out.push_str(if trace.verdict.result == WITNESS {
+            "\n   The shortest way to its being returned (`--trace FILE` keeps it), where the property holds\n\n"
+        } else {
+            "\n   The shortest way to it (`--trace FILE` keeps it), which breaks the property\n\n"
+        });
         let _ = writeln!(out, "{}", seamcheck_traces::race(trace).trim_end());
     }
 }
@@ -213,6 +215,20 @@ fn changes(out: &mut String, answer: &Answer) {
     beside(out, 3, "would if", WIDTH, &text);
 }
 
+/// What it would take.
+fn needs(out: &mut String, answer: &Answer) {
+    let Some(needs) = &answer.needs else {
+        return;
+    };
+    for text in &needs.texts {
+        let text = format!(
+            "(kernel {} on module {}) {text}",
+            needs.kernel, needs.module
+        );
+        beside(out, 3, "needs", WIDTH, &text);
+    }
+}
+
 /// `kernel 6.16 on module 1.5.05, 2.0.12; kernel next on module 2.0.12`
 fn by(pairs: &[&Pair]) -> String {
     let mut kernels: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -259,12 +275,25 @@ fn verdict(found: &Found) -> (&'static str, String) {
             let cut = silence.cut.map_or(String::new(), |cut| {
                 format!("; {}, so it may be logged all the same", cut.text())
             });
-            let who = who(&silence.scenario);
+            let who = who(&silence.question.scenario);
+            let but = if silence.is_hypothetical {
+                ", which KVM itself does not do"
+            } else {
+                ""
+            };
+            let length = silence.length();
             (
                 "silent",
-                format!("{}, and nothing is logged ({who}){cut}", silence.reaction),
+                format!(
+                    "{}, and nothing is logged (returned after {length} transitions, {who}{but}){cut}",
+                    silence.reaction
+                ),
             )
         }
+        Found::PerVcpu => (
+            "",
+            "not searched: only another SEAMCALL of the same vCPU can make it fail so".into(),
+        ),
         Found::Never { searched: 0, .. } => (
             "never",
             "nobody that this kernel can bring together makes it fail so".into(),

@@ -354,6 +354,7 @@ fn carve(group: Group, leaf: &str, taken: Taken) -> Vec<Group> {
             _ => groups.push(Group {
                 under,
                 on_failure: group.on_failure,
+                function: group.function.clone(),
                 deeds: vec![deed],
             }),
         }

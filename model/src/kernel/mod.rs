@@ -5,6 +5,7 @@ pub mod decisions;
 pub mod held;
 pub mod path;
 pub mod profile;
+pub mod renamed;
 pub mod unsupported;
 
 pub use change::{ChangeError, Place};
@@ -12,4 +13,5 @@ pub use decisions::{DecisionError, Decisions};
 pub use held::KvmHeld;
 pub use path::{CodePath, Deed, Group, OnFailure};
 pub use profile::{KernelProfile, Trigger};
+pub use renamed::Renamed;
 pub use unsupported::Unsupported;

@@ -38,6 +38,8 @@ pub struct Group {
     pub under: Vec<(KvmLock, KvmMode)>,
     /// What happens when a SEAMCALL fails.
     pub on_failure: OnFailure,
+    /// The function that does it, where it is not the path's.
+    pub function: Option<String>,
     /// What is done, in order.
     pub deeds: Vec<Deed>,
 }
@@ -144,6 +146,7 @@ pub(super) fn parse(row: Reader<'_>) -> Result<CodePath, DataError> {
             Element::Text(deed) => Group {
                 under: Vec::new(),
                 on_failure,
+                function: None,
                 deeds: vec![parse_deed(deed)],
             },
             Element::Table(group) => parse_group(group, on_failure, &order)?,
@@ -200,13 +203,18 @@ fn parse_group(
     on_failure: OnFailure,
     outer: &[(KvmLock, KvmMode)],
 ) -> Result<Group, DataError> {
-    group.only(&["under", "does", "on_failure"])?;
+    group.only(&["under", "does", "on_failure", "function"])?;
     Ok(Group {
         under: parse_locks(group, "under", outer)?,
         on_failure: if group.has("on_failure") {
             group.choice("on_failure")?
         } else {
             on_failure
+        },
+        function: if group.has("function") {
+            Some(group.string("function")?.to_owned())
+        } else {
+            None
         },
         deeds: group.strings("does")?.into_iter().map(parse_deed).collect(),
     })

@@ -1,7 +1,8 @@
 //! A kernel profile: `data/kernels/*.toml`.
 
 use super::path::{self, CodePath, set};
-use super::{Decisions, KvmHeld};
+use super::renamed::{self, Renamed};
+use super::{Decisions, Deed, KvmHeld};
 use crate::builtin;
 use crate::data::{DataError, Reader};
 use crate::resource::{Evidence, KvmLock, KvmMode};
@@ -42,6 +43,8 @@ pub struct KernelProfile {
     pub triggers: Vec<Trigger>,
     /// The other code paths a scenario can add as threads.
     pub paths: Vec<CodePath>,
+    /// Functions that have other names than in 6.16.
+    pub renamed: Vec<Renamed>,
 }
 
 impl KernelProfile {
@@ -63,6 +66,7 @@ impl KernelProfile {
             "zap",
             "trigger",
             "path",
+            "renamed",
         ])?;
         let (decisions, evidence) = parse_decisions(root)?;
         let mut paths: Vec<CodePath> = Vec::new();
@@ -81,8 +85,9 @@ impl KernelProfile {
             .has("zap")
             .then(|| path::parse(root.table("zap")?))
             .transpose()?;
+        let mut renamed = renamed::parse(root)?;
         if root.has("paths_as") {
-            inherit(root, &mut zap, &mut paths, &mut triggers)?;
+            inherit(root, &mut zap, &mut paths, &mut triggers, &mut renamed)?;
         }
         Ok(Self {
             name: root.string("name")?.to_owned(),
@@ -95,6 +100,7 @@ impl KernelProfile {
             })?,
             triggers,
             paths,
+            renamed,
         })
     }
 
@@ -102,6 +108,14 @@ impl KernelProfile {
     #[must_use]
     pub fn path(&self, name: &str) -> Option<&CodePath> {
         self.paths.iter().find(|path| path.name == name)
+    }
+
+    /// Whether pages are mapped in the mirror page table before they are added, so that a removal
+    /// has to tolerate one that was not (`tdx_is_sept_zap_err_due_to_premap()`, up to 6.18).
+    #[must_use]
+    pub fn premaps(&self) -> bool {
+        let mut deeds = self.paths.iter().flat_map(CodePath::deeds);
+        deeds.any(|deed| *deed == Deed::Premap)
     }
 
     /// Everything that makes KVM remove a page, `[zap]` first.
@@ -154,6 +168,7 @@ fn inherit(
     zap: &mut Option<CodePath>,
     paths: &mut Vec<CodePath>,
     triggers: &mut Vec<Trigger>,
+    renamed: &mut Vec<Renamed>,
 ) -> Result<(), DataError> {
     let (other, evidence) = other(root, "paths_as", "paths_evidence")?;
     let source = |source: &str| format!("{source}, as in {}", other.name);
@@ -174,6 +189,15 @@ fn inherit(
                 source: source(&trigger.source),
                 evidence,
                 ..trigger.clone()
+            });
+        }
+    }
+    for row in &other.renamed {
+        if renamed.iter().all(|known| known.function != row.function) {
+            renamed.push(Renamed {
+                source: source(&row.source),
+                evidence,
+                ..row.clone()
             });
         }
     }

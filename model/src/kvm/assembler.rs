@@ -86,6 +86,12 @@ impl Assembler {
         self.file = file;
     }
 
+    /// How many lines are written.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
     /// Writes a line.
     pub fn line(&mut self, instr: Instr, text: &'static str) {
         let Setting {

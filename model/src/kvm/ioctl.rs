@@ -28,15 +28,20 @@ pub fn program(path: &CodePath, leaves: &[LeafId], of_two_lives: bool) -> Progra
         let test = Instr::UnlessNonePremapped { to: asm.to(unlock) };
         asm.line(test, "nr_premapped?");
     }
+    let mut groups = Vec::new();
     for group in &path.groups {
+        let start = asm.lines();
         write_group(&mut asm, path, group, &mut leaves, unlock);
+        groups.push((start..asm.lines(), group));
     }
     asm.place(unlock);
     asm.line(Instr::Unlock { to: asm.to(begin) }, "drop its KVM locks");
     let mut program = asm.finish();
-    for line in &mut program {
+    for (at, line) in program.iter_mut().enumerate() {
+        let own = groups.iter().find(|(lines, _)| lines.contains(&at));
+        let function = own.and_then(|(_, group)| group.function.as_ref());
         line.anchor = Anchor {
-            function: path.function.clone(),
+            function: function.unwrap_or(&path.function).clone(),
             file: line.anchor.file.clone(),
         };
     }

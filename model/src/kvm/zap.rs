@@ -25,9 +25,10 @@ pub struct ZapLeaves {
     pub remove: LeafId,
 }
 
-/// The zapper's program under the given decisions; `locks` are held around the whole removal.
+/// The zapper's program under the given decisions; `locks` are held around the whole removal. Where
+/// KVM `premaps`, TDH.MEM.RANGE.BLOCK may fail for a page that was not added yet.
 #[must_use]
-pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Program {
+pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld, premaps: bool) -> Program {
     let mut asm = Assembler::default();
     let (begin, finish, runnable) = (asm.label(), asm.label(), asm.label());
     let unlock = asm.label();
@@ -52,7 +53,8 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
         function: "tdx_sept_zap_private_spte",
         is_first: true,
     };
-    window(&mut asm, decisions, block, finish, Some(finish));
+    let premap = premaps.then_some(finish);
+    window(&mut asm, decisions, block, finish, premap);
 
     asm.function("tdx_track", TDX);
     asm.line(

@@ -3,6 +3,7 @@
 use super::config::{ConfigError, check_sizes, find_path, zap_locks};
 use super::labels::{Labels, Part, StepId};
 use super::reductions::Reductions;
+use crate::kernel::renamed::rename;
 use crate::kernel::{CodePath, Decisions, KernelProfile, KvmHeld};
 use crate::kvm::{self, Line, Program, vcpu::VcpuLeaves, zap::ZapLeaves};
 use crate::module::compile::TooLarge;
@@ -176,9 +177,11 @@ impl System {
             }
             threads.push(kvm::ioctl::program(path, &leaves, of_two_lives));
         }
+        let mut zap = kvm::zap::program(&decisions, zap_leaves, zap_locks, kernel.premaps());
+        rename(&kernel.renamed, &mut zap);
         let second_zapper = (scenario.zappers > 1).then(|| Part::thread(threads.len()));
         if let Some(part) = second_zapper {
-            threads.push(kvm::zap::program(&decisions, zap_leaves, zap_locks));
+            threads.push(zap.clone());
             let first = users.iter().filter(|user| user.part == Part::Zapper);
             let second = first.map(|user| User {
                 part,
@@ -209,8 +212,8 @@ impl System {
             ept_violation: compiler.status(EPT_VIOLATION_EXIT)?,
         };
         let code = compiler.finish();
-        let zap = kvm::zap::program(&decisions, zap_leaves, zap_locks);
-        let vcpu = kvm::vcpu::program(&decisions, vcpu_leaves);
+        let mut vcpu = kvm::vcpu::program(&decisions, vcpu_leaves);
+        rename(&kernel.renamed, &mut vcpu);
         let thread_lines = |index: usize| threads.get(index).map_or(0, Vec::len);
         let labels = Labels::new([
             zap.len(),

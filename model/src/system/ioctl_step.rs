@@ -33,14 +33,16 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
         }
     }
 
-    /// Up to 6.18 KVM counts pages that are mapped in the mirror page table and not added yet.
+    /// Up to 6.18 KVM counts pages that are mapped in the mirror page table and not added yet. One
+    /// whose mirror SPTE is removed counts until `tdx_sept_zap_private_spte()` has found it not added.
     pub(super) fn unless_none_premapped(&mut self, to: u8) {
-        let premapped = self
-            .frame
-            .shared
-            .pages
-            .iter()
-            .any(|page| page.mirror == MirrorSpte::Present && page.entry == EntryState::Free);
+        let shared = &self.frame.shared;
+        let mut pages = shared.pages.iter().enumerate();
+        let premapped = pages.any(|(index, page)| {
+            let is_mapped =
+                page.mirror == MirrorSpte::Present || self.system.zaps_unjudged(shared, index);
+            is_mapped && page.entry == EntryState::Free
+        });
         self.branch(premapped, to);
     }
 

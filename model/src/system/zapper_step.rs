@@ -120,6 +120,22 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 }
 
 impl System {
+    /// Whether a zapper has removed the page's mirror SPTE and has not yet found out whether it was only
+    /// premapped.
+    pub(super) fn zaps_unjudged(&self, shared: &super::state::Shared, page: usize) -> bool {
+        self.zappers().any(|part| {
+            let program = self.zap_program(part);
+            let place =
+                |wanted: fn(&Instr) -> bool| program.iter().position(|line| wanted(&line.instr));
+            let removed = place(|instr| matches!(instr, Instr::RemoveMirrorSpte { .. }));
+            let judged = place(|instr| matches!(instr, Instr::UnlessPremapError { .. }));
+            let control = shared.control(part);
+            let at = usize::from(control.line);
+            let is_between = |(removed, judged)| removed < at && at <= judged;
+            usize::from(control.page) == page && removed.zip(judged).is_some_and(is_between)
+        })
+    }
+
     /// The kick's step about the vCPU in the frame, if it has one to take.
     pub(super) fn step_kick<'a, O: Others>(
         &self,

@@ -285,8 +285,9 @@ impl<'a, const W: usize> Search<'a, W> {
             cut = match () {
                 () if overflow.0 => Some(Cut::StoreBuffer),
                 () if self.keys.len() as u64 > limits.states => Some(Cut::States),
-                () if !next.is_multiple_of(1 << 12) => cut,
+                () if !next.is_multiple_of(LOOK_EVERY) => cut,
                 () if watch.is_stopped() => Some(Cut::Interrupted),
+                () if self.bytes_ahead() > limits.memory => Some(Cut::Memory),
                 () if clock.elapsed() > limits.time => Some(Cut::Time),
                 () => cut,
             };

@@ -1,12 +1,12 @@
 use super::*;
 
-fn read(line: &str) -> Line {
+fn read(line: &str) -> Vec<Line> {
     LineReader::new().read(line.as_bytes())
 }
 
 fn failure(line: &str) -> Failure {
-    match read(line) {
-        Line::Failure(failure) => failure,
+    match read(line).as_slice() {
+        [Line::Failure(failure)] => failure.clone(),
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -75,8 +75,9 @@ fn the_core_prints_the_leaf_by_number() {
         assert_eq!(failure.status, StatusWord(0x8000_0200_0000_0080), "{line}");
     }
     let registers = "virt/tdx: RCX 0x0000000000000001 RDX 0x0000000000000002 R08 0x0";
-    let Line::Registers(values) = read(registers) else {
-        panic!()
+    let read = read(registers);
+    let [Line::Registers(values)] = read.as_slice() else {
+        panic!("{read:?}")
     };
     assert_eq!(values.len(), 3);
 }
@@ -89,6 +90,54 @@ fn reads_and_writes_of_a_vcpus_fields_have_their_own_line() {
     ] {
         assert_eq!(failure(line).status, StatusWord(0xc000_0100_0000_0001));
     }
+}
+
+#[test]
+fn three_values_are_kept_where_6_19_prints_a_comma_too_many() {
+    let line =
+        "SEAMCALL TDH_PHYMEM_PAGE_RECLAIM failed: 0xc000030000000001, rcx 0x1, rdx, 0x2, r8 0x3";
+    let named: Vec<String> = failure(line)
+        .values
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(named, ["rcx", "rdx", "r8"]);
+}
+
+#[test]
+fn an_entry_that_fails_has_words_of_its_own() {
+    let failure = failure("kvm_intel: vcpu0, guest rIP: 0x0 TD vp_enter_ret 0x9000020500000000");
+    assert_eq!(failure.leaf, named("TDH.VP.ENTER"));
+    assert_eq!(failure.status, StatusWord(0x9000_0205_0000_0000));
+}
+
+#[test]
+fn what_kvm_says_of_a_lost_key_is_no_failure_of_its_own() {
+    assert_eq!(
+        read("kvm_intel: tdh_mng_vpflushdone() failed. HKID 12 is leaked."),
+        []
+    );
+    let other = read("kvm_intel: tdh_mng_vpflushdone() failed.");
+    assert!(matches!(*other, [Line::Unclear(_)]), "{other:?}");
+}
+
+#[test]
+fn several_failures_in_one_line_are_all_read() {
+    let line = "a SEAMCALL TDH_MEM_TRACK failed: 0x1, rcx 0x5 b TDH_VP_RD[X.0x1] failed 0x2 \
+                c SEAMCALL (38) failed: 0x3 d SEAMCALL failed";
+    let read = read(line);
+    let [
+        Line::Failure(one),
+        Line::Failure(two),
+        Line::Failure(three),
+        Line::Unclear(_),
+    ] = read.as_slice()
+    else {
+        panic!("{read:?}")
+    };
+    let statuses = [one, two, three].map(|failure| failure.status.0);
+    assert_eq!(statuses, [1, 2, 3]);
+    assert_eq!(one.values, [("rcx".into(), 5)]);
 }
 
 #[test]
@@ -129,7 +178,7 @@ fn a_line_that_ends_too_early_is_unclear_and_not_skipped() {
         "SEAMCALL (99999999999999999999999) failed: 0x8000020000000080",
         "TDH_VP_RD[TDVPS_STATE.0x10] failed",
     ] {
-        assert!(matches!(read(line), Line::Unclear(_)), "{line}");
+        assert!(matches!(*read(line), [Line::Unclear(_)]), "{line}");
     }
 }
 
@@ -142,6 +191,6 @@ fn other_lines_are_none_of_ours() {
         "usb 1-1: reset failed",
         "RCX: 0x1 RDX: 0x2",
     ] {
-        assert_eq!(read(line), Line::Other, "{line}");
+        assert_eq!(read(line), [], "{line}");
     }
 }

@@ -49,13 +49,41 @@ fn a_log_tells_its_versions_and_what_died_where() {
 }
 
 #[test]
-fn a_line_without_end_is_cut_and_counted() {
+fn a_line_without_end_is_looked_at_in_pieces_and_nothing_in_it_is_missed() {
     let mut text = vec![b'x'; 3 * LINE];
     text.extend_from_slice(b"\n");
     text.extend_from_slice(FAILED.as_bytes());
     let log = read(&text);
     assert_eq!((log.lines, log.long, log.failures.len()), (2, 1, 1));
     assert_eq!(log.failures[0].line, 2);
+    // Wherever the pieces end.
+    for before in (LINE - 2 * FAILED.len()..LINE + 2).step_by(7) {
+        let words = "a b ".repeat(before / 4);
+        let log = read(format!("{words}{FAILED} {words}{FAILED}").as_bytes());
+        let seen: Vec<u64> = log.failures.iter().map(|seen| seen.count).collect();
+        assert_eq!((log.lines, log.long, log.binary), (1, 1, 0), "{before}");
+        assert_eq!(seen, [2], "{before}");
+        assert!(log.unclear.is_empty(), "{before}");
+    }
+}
+
+#[test]
+fn a_long_line_of_text_is_not_said_to_be_none() {
+    let text = "ä b ".repeat(LINE / 2);
+    assert_eq!(
+        (read(text.as_bytes()).long, read(text.as_bytes()).binary),
+        (1, 0)
+    );
+}
+
+#[test]
+fn a_key_that_is_lost_is_noted() {
+    let log = read(b"kvm_intel: tdh_mng_key_freeid() failed. HKID 3 is leaked.\n");
+    assert_eq!(
+        (log.clues[0].kind, log.clues[0].text.as_str()),
+        (ClueKind::Leaked, "HKID 3 is leaked")
+    );
+    assert!(log.unclear.is_empty());
 }
 
 #[test]
