@@ -219,9 +219,10 @@ pub(crate) struct QuestionArgs {
     #[arg(long, value_name = "MODEL", default_value = "tso")]
     pub(crate) memory: String,
     /// What must never happen: no-second-busy, no-vcpu-inside, flag-under-mmu-lock, flag-tested,
-    /// epoch-empty, tracked-remove, interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on;
+    /// epoch-empty, tracked-remove, interrupt-once, no-mark-left, kick-only-when-busy, no-bug-on or
+    /// no-internal-error;
     /// or what must happen in the end: zap-finishes, flag-comes-down, vcpu-enters, guest-runs,
-    /// no-starvation or nobody-waits.
+    /// no-starvation, nobody-waits or mark-goes-away.
     #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
     pub(crate) property: String,
 }

@@ -6,11 +6,12 @@ use seamcheck_model::scenario::{Memory, Scenario};
 use std::collections::BTreeMap;
 
 /// The names of the settings.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "vcpus",
     "pages",
     "inodes",
     "zap",
+    "zappers",
     "populated",
     "threads",
     "finalized",
@@ -42,6 +43,11 @@ pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
         (scenario.inodes != 1, "inodes", scenario.inodes.to_string()),
         (!scenario.zap.is_empty(), "zap", scenario.zap.clone()),
         (
+            scenario.zappers != 1,
+            "zappers",
+            scenario.zappers.to_string(),
+        ),
+        (
             scenario.populated,
             "populated",
             scenario.populated.to_string(),
@@ -70,6 +76,7 @@ pub fn set(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), Quest
     match name {
         "vcpus" => scenario.vcpus = number(name, value)?,
         "pages" => scenario.pages = number(name, value)?,
+        "zappers" => scenario.zappers = number(name, value)?,
         "inodes" => scenario.inodes = number(name, value)?,
         "migrate" => scenario.migrate = truth(name, value)?,
         "late" => scenario.late = truth(name, value)?,

@@ -13,10 +13,10 @@ use seamcheck_model::property::Property;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-const MUTANTS: [&str; 27] = [
+const MUTANTS: [&str; 28] = [
     "M01", "M02", "M03", "M04", "M05", "M06", "M07", "M08", "M09", "M11", "M12", "M19", "M20",
     "M21", "M22", "M23", "M24", "M25", "M29", "M37", "M13", "M14", "M15", "M18", "M27", "M30",
-    "M31",
+    "M31", "M38",
 ];
 
 /// `M05` has the variants `M05` and `M05-irq`.

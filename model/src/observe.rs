@@ -22,8 +22,8 @@ pub struct Observations {
     pub shows: Vec<Option<Witness>>,
     /// The witnesses a run that holds must have seen.
     pub required: Vec<Witness>,
-    /// The zapper's last step: property I9 is read there.
-    pub unlock: Option<StepId>,
+    /// Each zapper's last step: property I9 is read there.
+    pub unlock: Vec<(StepId, Part)>,
 }
 
 impl Observations {
@@ -36,7 +36,7 @@ impl Observations {
             busy: vec![None; steps],
             shows: vec![None; steps],
             required: Vec::new(),
-            unlock: None,
+            unlock: Vec::new(),
         }
     }
 
@@ -94,7 +94,7 @@ impl Observations {
             Instr::HandleExit { .. } => self.breaks(id(2), Property::NoInternalError),
             Instr::HandleExitIrqoff => self.breaks(id(2), Property::InterruptOnce),
             Instr::TestFlag { .. } => self.shows[usize::from(id(1).0)] = Some(Witness::TurnedBack),
-            Instr::Unlock { .. } if part == Part::Zapper => self.unlock = Some(id(0)),
+            Instr::Unlock { .. } if system.is_zapper(part) => self.unlock.push((id(0), part)),
             _ => {}
         }
     }
@@ -223,10 +223,10 @@ fn required(system: &System) -> Vec<Witness> {
     let mut pairs: Vec<Witness> = Vec::new();
     for user in system.users() {
         for rival in system.users() {
-            let zapper = if user.part == Part::Zapper {
+            let zapper = if system.is_zapper(user.part) {
                 Some(user)
             } else {
-                Some(rival).filter(|rival| rival.part == Part::Zapper)
+                Some(rival).filter(|rival| system.is_zapper(rival.part))
             };
             // A zapper without a first attempt meets no vCPU: that is what its flag is for.
             if zapper.is_some_and(|zapper| {

@@ -5,10 +5,11 @@
 //! `Vcpu::flag_seen_down` exists for one of them (I4).
 
 use crate::closed_enum::{ClosedEnum, closed_enum};
+use crate::kvm::Line;
 use crate::kvm::instr::{CallSite, Instr};
 use crate::module::LeafId;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
-use crate::system::labels::StepId;
+use crate::system::labels::{Part, StepId};
 use crate::system::state::{Shared, State, Vcpu};
 use crate::system::{Agent, Event, System};
 
@@ -138,8 +139,9 @@ impl System {
         let mut broken = 0;
         for step in trail {
             broken |= self.observations.breaks[usize::from(step.0)];
-            if Some(*step) == self.observations.unlock {
-                let page = usize::from(before.zapper.page);
+            let unlocks = self.observations.unlock.iter();
+            for (_, part) in unlocks.filter(|(unlock, _)| unlock == step) {
+                let page = usize::from(before.control(*part).page);
                 broken |= if after.pages[page].host_priority {
                     Property::NoMarkLeft.bit()
                 } else {
@@ -159,28 +161,29 @@ impl System {
     /// The same, of the singletons and some of the vCPUs.
     #[must_use]
     pub fn broken_by_view(&self, shared: &Shared, vcpus: &[Vcpu]) -> PropertySet {
-        let line = &self.zap[usize::from(shared.zapper.line)];
         let mut broken = 0;
-        let no_fail = shared.zapper.op != 0
-            && matches!(
-                line.instr,
-                Instr::Call {
-                    site: CallSite::NoFail,
-                    ..
-                }
-            );
-        if no_fail && vcpus.iter().any(|vcpu| self.is_in_vp_enter(vcpu)) {
+        let no_fail = |part: Part| {
+            let site = CallSite::NoFail;
+            let instr = self.zap_line(shared, part).instr;
+            shared.control(part).op != 0
+                && matches!(instr, Instr::Call { site: at, .. } if at == site)
+        };
+        if self.zappers().any(no_fail) && vcpus.iter().any(|vcpu| self.is_in_vp_enter(vcpu)) {
             broken |= Property::NoVcpuInside.bit();
         }
-        let write_held = line
-            .held
-            .iter()
-            .any(|held| held == (KvmLock::MmuLock, KvmMode::Write));
-        let lowering = shared.flag_stores.newest() == Some(false);
-        if shared.flag && !(write_held && (line.flag_window || lowering)) {
+        let may_have_it_up = |part: Part| {
+            let line = self.zap_line(shared, part);
+            let lowering = shared.flag_stores_of(part).newest() == Some(false);
+            line.held.has_mode(KvmLock::MmuLock, KvmMode::Write) && (line.flag_window || lowering)
+        };
+        if shared.flag && !self.zappers().any(may_have_it_up) {
             broken |= Property::FlagUnderMmuLock.bit();
         }
         broken
+    }
+
+    fn zap_line(&self, shared: &Shared, part: Part) -> &Line {
+        &self.zap_program(part)[usize::from(shared.control(part).line)]
     }
 
     /// The witnesses that a transition shows; `show` is called with each.

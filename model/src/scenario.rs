@@ -14,7 +14,7 @@ closed_enum! { "memory model",
 pub const MAX_VCPUS: usize = 8;
 /// The largest number of pages a state has room for.
 pub const MAX_PAGES: usize = 2;
-/// The largest number of ioctl threads a state has room for.
+/// The largest number of ioctl threads a state has room for; a second zapper takes the place of one.
 pub const MAX_THREADS: usize = 2;
 
 /// A scenario.
@@ -29,6 +29,8 @@ pub struct Scenario {
     /// What removes pages: the kernel profile's `[zap]` or one of its `[[trigger]]`s by name,
     /// [`Scenario::NOBODY`] for nobody, or empty for `[zap]`.
     pub zap: String,
+    /// Number of zappers: 1, or 2 that each remove pages with the locks of `zap`.
+    pub zappers: usize,
     /// Code paths of the kernel profile that run as threads beside the zapper, without end.
     pub threads: Vec<String>,
     /// Whether TDH.MR.FINALIZE has been done at the start; before it no vCPU can enter. A thread may
@@ -69,6 +71,7 @@ impl Default for Scenario {
             threads: Vec::new(),
             inodes: 1,
             zap: String::new(),
+            zappers: 1,
             finalized: true,
             populated: false,
             accept: true,

@@ -63,6 +63,7 @@ fn any_state_is_unpacked_as_it_was_packed() {
             prop_assert_eq!(there_and_back(&state, vcpus, MAX_THREADS), state);
             // Without ioctl threads there is no word for them.
             state.shared.threads = Default::default();
+            state.shared.thread_stores = Default::default();
             prop_assert_eq!(there_and_back(&state, vcpus, 0), state);
             Ok(())
         });

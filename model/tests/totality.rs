@@ -14,7 +14,7 @@ use seamcheck_model::kvm::Program;
 use seamcheck_model::kvm::instr::Instr;
 use seamcheck_model::resource::Resource;
 use seamcheck_model::scenario::Memory;
-use seamcheck_model::system::state::Control;
+use seamcheck_model::system::state::{Control, StoreBuffer};
 use seamcheck_model::system::{Reductions, State, System};
 
 /// Everywhere a thread with this program can stand: at a line or, where the line is a call, at a
@@ -57,6 +57,12 @@ fn any_state(system: &System) -> impl Strategy<Value = State> {
         None => Just(Control::default()).boxed(),
     };
     let singletons = shared(places(system, &system.zap), [thread(0), thread(1)]);
+    // Where nobody stands, no store waits.
+    let threads = system.threads.len();
+    let singletons = singletons.prop_map(move |mut shared| {
+        shared.thread_stores[threads..].fill(StoreBuffer::default());
+        shared
+    });
     let places = places(system, &system.vcpu);
     state(system.scenario.vcpus, singletons, places)
 }
@@ -130,6 +136,18 @@ fn any_state_of_a_mutant_has_successors_that_are_states() {
     let asks = mutants
         .into_iter()
         .map(|(decision, value)| two("1.5.05", Memory::Tso).with(decision, value));
+    let impossible = random_states_are_total(asks.collect(), 5000).unwrap();
+    assert!(impossible > 1000, "only {impossible} states of two holders");
+}
+
+#[test]
+fn any_state_of_two_zappers_has_successors_that_are_states() {
+    let asks = [Memory::Sc, Memory::Tso].into_iter().flat_map(|memory| {
+        let mut ask = two("1.5.05", memory);
+        ask.scenario.zappers = 2;
+        let kick_only = ask.clone().with("kick", "vcpu-kick");
+        [ask, kick_only]
+    });
     let impossible = random_states_are_total(asks.collect(), 5000).unwrap();
     assert!(impossible > 1000, "only {impossible} states of two holders");
 }

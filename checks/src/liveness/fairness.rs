@@ -15,14 +15,18 @@ pub enum Actor {
     Zapper,
     /// The zapper's store buffer.
     DrainFlag,
-    /// An ioctl thread.
+    /// An ioctl thread, or the second zapper's.
     Thread(u8),
+    /// Its store buffer.
+    DrainThread(u8),
     /// A vCPU's thread, in KVM or in the module.
     Vcpu(u8),
     /// A vCPU's store buffer.
     DrainMode(u8),
     /// An IPI on its way to a vCPU's CPU.
     Deliver(u8),
+    /// The second zapper's.
+    DeliverSecond(u8),
     /// An IPI that is taken by KVM.
     Acknowledge(u8),
     /// An IPI that ends the guest.
@@ -45,12 +49,14 @@ impl Actor {
             Self::DrainFlag => (0, 1),
             Self::Thread(index) => (0, 2 + index),
             Self::ThreadLock(index) => (0, 4 + index),
+            Self::DrainThread(index) => (0, 6 + index),
             Self::Vcpu(vcpu) => (1, vcpu),
             Self::DrainMode(vcpu) => (2, vcpu),
             Self::Deliver(vcpu) => (3, vcpu),
             Self::Acknowledge(vcpu) => (4, vcpu),
             Self::Interrupt(vcpu) => (5, vcpu),
             Self::VcpuLock(vcpu) => (6, vcpu),
+            Self::DeliverSecond(vcpu) => (7, vcpu),
         };
         1 << (kind * MAX_VCPUS + index as usize)
     }
@@ -71,11 +77,12 @@ pub const STRONG: Actors = {
 /// Who takes a transition.
 #[must_use]
 pub fn actor(system: &System, before: &State, event: &Event) -> Actor {
-    let (part, line, _) = system.labels.parts(event.trail[0]);
+    let (part, line, outcome) = system.labels.parts(event.trail[0]);
     let environment = part == Part::Environment;
     match event.agent {
         Agent::Zapper if environment => Actor::DrainFlag,
         Agent::Zapper => Actor::Zapper,
+        Agent::Thread(index) if environment => Actor::DrainThread(index),
         Agent::Thread(index) => {
             let control = before.shared.threads[usize::from(index)];
             if wants_lock(system, Part::thread(index.into()), control) {
@@ -88,7 +95,11 @@ pub fn actor(system: &System, before: &State, event: &Event) -> Actor {
             Actor::DrainMode(vcpu)
         }
         Agent::Vcpu(vcpu) if environment && line == Environment::Deliver as u8 => {
-            Actor::Deliver(vcpu)
+            if outcome == 0 {
+                Actor::Deliver(vcpu)
+            } else {
+                Actor::DeliverSecond(vcpu)
+            }
         }
         Agent::Vcpu(vcpu) if environment => Actor::Acknowledge(vcpu),
         Agent::Vcpu(vcpu) if ends_guest(system, event) => Actor::Interrupt(vcpu),
@@ -144,12 +155,18 @@ pub fn is_refusal(system: &System, event: &Event) -> bool {
 #[must_use]
 pub fn owed(system: &System, state: &State, able: Actors) -> Actors {
     let mut owed = able;
-    if is_between_zaps(system, state.shared.zapper) {
+    if is_between_zaps(system, &state.shared, Part::Zapper) {
         owed &= !Actor::Zapper.bit();
     }
     for index in 0..system.threads.len() as u8 {
         let thread = state.shared.threads[usize::from(index)];
-        if is_between_ioctls(system, index, thread) {
+        let part = Part::thread(index.into());
+        let rests = if system.is_zapper(part) {
+            is_between_zaps(system, &state.shared, part)
+        } else {
+            is_between_ioctls(system, index, thread)
+        };
+        if rests {
             owed &= !Actor::Thread(index).bit();
         }
     }
@@ -195,7 +212,13 @@ mod tests {
     #[test]
     fn every_actor_has_a_bit_of_its_own() {
         let mut all = vec![Actor::Zapper, Actor::DrainFlag];
-        all.extend((0..2).flat_map(|index| [Actor::Thread(index), Actor::ThreadLock(index)]));
+        all.extend((0..2).flat_map(|index| {
+            [
+                Actor::Thread(index),
+                Actor::ThreadLock(index),
+                Actor::DrainThread(index),
+            ]
+        }));
         for vcpu in 0..MAX_VCPUS as u8 {
             all.extend([
                 Actor::Vcpu(vcpu),
@@ -204,6 +227,7 @@ mod tests {
                 Actor::Acknowledge(vcpu),
                 Actor::Interrupt(vcpu),
                 Actor::VcpuLock(vcpu),
+                Actor::DeliverSecond(vcpu),
             ]);
         }
         let union = all.iter().fold(0, |set, actor| set | actor.bit());

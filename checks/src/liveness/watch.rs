@@ -5,7 +5,7 @@ use super::graph::Graph;
 use seamcheck_model::kvm::instr::Instr;
 use seamcheck_model::property::Property;
 use seamcheck_model::system::labels::Part;
-use seamcheck_model::system::state::{Control, Vcpu};
+use seamcheck_model::system::state::{Control, Shared, Vcpu};
 use seamcheck_model::system::{State, System};
 
 /// What somebody waits for.
@@ -18,7 +18,7 @@ pub struct Watch {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitsFor {
-    EndOfZap,
+    EndOfZap(Part),
     FlagDown,
     VpEnter,
     VpEnterAfterZaps,
@@ -55,7 +55,11 @@ pub fn watches(system: &System, property: Property) -> Vec<Watch> {
         },
     };
     match property {
-        Property::ZapFinishes => vec![others(WaitsFor::EndOfZap)],
+        Property::ZapFinishes => system
+            .zappers()
+            .map(WaitsFor::EndOfZap)
+            .map(others)
+            .collect(),
         Property::FlagComesDown => vec![others(WaitsFor::FlagDown)],
         Property::VcpuEnters => vcpu(WaitsFor::VpEnterAfterZaps).into_iter().collect(),
         Property::GuestRuns => vcpu(WaitsFor::GuestAfterZaps).into_iter().collect(),
@@ -86,9 +90,10 @@ impl Watch {
     pub fn waits(self, system: &System, state: &State) -> bool {
         let shared = &state.shared;
         let first = &state.vcpus[0];
-        let zaps_are_over = || is_between_zaps(system, shared.zapper);
+        let is_between = |part| is_between_zaps(system, shared, part);
+        let zaps_are_over = || system.zappers().all(is_between);
         let waits = match self.waits_for {
-            WaitsFor::EndOfZap => !zaps_are_over(),
+            WaitsFor::EndOfZap(part) => !is_between(part),
             WaitsFor::FlagDown => shared.flag,
             WaitsFor::VpEnter => !system.is_in_vp_enter(first),
             WaitsFor::VpEnterAfterZaps => zaps_are_over() && !system.is_in_vp_enter(first),
@@ -104,10 +109,11 @@ impl Watch {
     }
 }
 
-/// Where the zapper may rest: no page removal is under way.
+/// Where a zapper may rest: no page removal of its own is under way.
 #[must_use]
-pub fn is_between_zaps(system: &System, zapper: Control) -> bool {
-    let instr = system.program_of(Part::Zapper)[usize::from(zapper.line)].instr;
+pub fn is_between_zaps(system: &System, shared: &Shared, part: Part) -> bool {
+    let zapper = shared.control(part);
+    let instr = system.program_of(part)[usize::from(zapper.line)].instr;
     zapper.op == 0 && matches!(instr, Instr::BeginZap { .. })
 }
 

@@ -9,7 +9,7 @@ use seamcheck_model::property::{Property, PropertySet, properties};
 use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::Predicate;
 use seamcheck_model::system::state::{Shared, Vcpu};
-use seamcheck_model::system::{System, Trail};
+use seamcheck_model::system::{Agent, System, Trail};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -139,8 +139,12 @@ impl Work<'_> {
         }
         for vcpu in &vcpus {
             movers.push((Mover::Vcpu(*vcpu), Who::Another));
-            if self.system.zapper_wants_target(&shared) {
-                movers.push((Mover::Kick(*vcpu), Who::Zapper));
+            for part in self.system.kickers(&shared) {
+                let who = match part.agent() {
+                    Agent::Thread(index) => Who::Thread(index),
+                    _ => Who::Zapper,
+                };
+                movers.push((Mover::Kick(part, *vcpu), who));
             }
         }
         for (mover, who) in movers {
@@ -249,7 +253,7 @@ struct Among<'a> {
 impl Among<'_> {
     fn own(&self) -> Option<&Vcpu> {
         match &self.mover {
-            Mover::Vcpu(vcpu) | Mover::Kick(vcpu) => Some(vcpu),
+            Mover::Vcpu(vcpu) | Mover::Kick(_, vcpu) => Some(vcpu),
             Mover::Zapper | Mover::Thread(_) => None,
         }
     }

@@ -103,7 +103,7 @@ struct Footing {
     page: u8,
     kvm: KvmHeld,
     frozen: bool,
-    kick: KickPhase,
+    kick: [KickPhase; 2],
     offline: bool,
     epoch: VcpuEpoch,
 }
@@ -115,7 +115,7 @@ fn footing(system: &System, vcpu: &Vcpu) -> Footing {
         page: vcpu.control.page,
         kvm: line.held,
         frozen: line.frozen,
-        kick: vcpu.kick,
+        kick: [vcpu.kick, vcpu.second_kick],
         offline: vcpu.offline,
         epoch: vcpu.epoch,
     }
@@ -146,11 +146,12 @@ enum Asker {
 }
 
 impl Asker {
-    fn movers(self, first: Vcpu, threads: usize) -> Vec<Mover> {
-        let mut movers = vec![Mover::Vcpu(first), Mover::Kick(first)];
+    fn movers(self, first: Vcpu, system: &System) -> Vec<Mover> {
+        let mut movers = vec![Mover::Vcpu(first)];
+        movers.extend(system.zappers().map(|part| Mover::Kick(part, first)));
         if self == Self::AnySingleton {
             movers.push(Mover::Zapper);
-            movers.extend((0..threads as u8).map(Mover::Thread));
+            movers.extend((0..system.threads.len() as u8).map(Mover::Thread));
         }
         movers
     }
@@ -247,8 +248,8 @@ impl Checker<'_> {
     ) -> Result<Vec<Predicate>, Flaw> {
         let (system, shared) = (self.system, self.shared);
         let log = RefCell::new(Vec::new());
-        for mover in asker.movers(members[0], system.threads.len()) {
-            let is_first = matches!(mover, Mover::Vcpu(_) | Mover::Kick(_));
+        for mover in asker.movers(members[0], system) {
+            let is_first = matches!(mover, Mover::Vcpu(_) | Mover::Kick(..));
             let others = Recording {
                 others: AllBut {
                     vcpus: members,

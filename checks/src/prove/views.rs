@@ -41,10 +41,7 @@ impl View {
 /// The singletons as a key.
 #[must_use]
 pub fn key(shared: &Shared) -> SharedKey {
-    [
-        pack::pack_shared(shared),
-        pack::pack_threads(&shared.threads),
-    ]
+    [pack::pack_shared(shared), pack::pack_threads(shared)]
 }
 
 /// The singletons that [`key`] made the key of.

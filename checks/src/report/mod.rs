@@ -24,7 +24,7 @@ use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::system::System;
-use seamcheck_model::system::labels::{OUTCOMES, Part};
+use seamcheck_model::system::labels::OUTCOMES;
 
 /// Lines none of whose outcomes was ever taken, in words.
 #[must_use]
@@ -206,7 +206,7 @@ pub fn unopposed(system: &System) -> Vec<(Resource, Mode)> {
     for user in system
         .users()
         .iter()
-        .filter(|user| user.part == Part::Zapper)
+        .filter(|user| system.is_zapper(user.part))
     {
         for (resource, mode) in &user.acquisitions {
             let opposed = system
@@ -278,6 +278,9 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
         "" => {}
         Scenario::NOBODY => parts.push("nobody removes pages".into()),
         zap => parts.push(format!("removal by {zap}")),
+    }
+    if scenario.zappers > 1 {
+        parts.push(format!("{} zappers", scenario.zappers));
     }
     let settings = [
         (scenario.accept, "no TDG.MEM.PAGE.ACCEPT"),

@@ -30,7 +30,7 @@ pub(super) fn around(single: &System, step: &Single) -> Around {
             return;
         }
         let alternative = trace::Alternative {
-            agent: agent_id(event.agent),
+            agent: agent_id(single, event.agent),
             name: single.text(event.trail[0]).name,
         };
         if !enabled.contains(&alternative) {
@@ -69,7 +69,7 @@ fn blocked(single: &System, step: &Single, movers: &[Agent], log: &[Asked]) -> V
             let mut guards = asked_of_vcpus(asked);
             guards.extend(asked_of_others(single, &step.before, agent));
             let blocked = trace::Blocked {
-                agent: agent_id(agent),
+                agent: agent_id(single, agent),
                 name,
                 because: because.into(),
                 guards,

@@ -21,7 +21,7 @@ pub fn locks(system: &System, state: &State) -> Vec<trace::Held> {
             all.push(trace::Held {
                 lock: lock.key().into(),
                 mode: mode.key().into(),
-                agent: agent_id(agent),
+                agent: agent_id(system, agent),
                 by,
             });
         }
@@ -46,7 +46,7 @@ pub fn locks(system: &System, state: &State) -> Vec<trace::Held> {
             all.push(trace::Held {
                 lock,
                 mode: mode.key().into(),
-                agent: agent_id(agent),
+                agent: agent_id(system, agent),
                 by: leaf.key.clone(),
             });
         }
@@ -88,6 +88,10 @@ pub fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
         "zapper.store_buffer".into(),
         buffered(shared.flag_stores, ["false", "true"]),
     );
+    if let Some(part) = system.zappers().nth(1) {
+        let stores = buffered(shared.flag_stores_of(part), ["false", "true"]);
+        all.insert("zapper2.store_buffer".into(), stores);
+    }
     all.insert("kvm.vm_bugged".into(), shared.bugged.to_string());
     for (index, page) in shared.pages[..system.scenario.pages].iter().enumerate() {
         all.insert(format!("page{index}.entry"), page.entry.key().into());
@@ -105,6 +109,10 @@ pub fn fields(system: &System, state: &State) -> BTreeMap<String, String> {
         );
         put("kick", vcpu.kick.key().into());
         put("ipi", vcpu.ipi.key().into());
+        if system.scenario.zappers > 1 {
+            put("zapper2.kick", vcpu.second_kick.key().into());
+            put("zapper2.ipi", vcpu.second_ipi.key().into());
+        }
         put(
             "epoch",
             if system.held_by_vcpu(vcpu).counted {

@@ -131,10 +131,12 @@ impl Asking<'_> {
 
     /// Stores wait in buffers under x86-TSO only, and not in those of ioctl threads.
     fn buffer(&self) -> Vec<Guard> {
-        let empty = match self.agent {
-            Agent::Zapper => self.state.shared.flag_stores.is_empty(),
-            Agent::Vcpu(index) => self.state.vcpus[usize::from(index)].stores.is_empty(),
-            Agent::Thread(_) => return Vec::new(),
+        let empty = match (self.agent, self.part()) {
+            (Agent::Vcpu(index), _) => self.state.vcpus[usize::from(index)].stores.is_empty(),
+            (_, part) if self.single.is_zapper(part) => {
+                self.state.shared.flag_stores_of(part).is_empty()
+            }
+            _ => return Vec::new(),
         };
         if self.single.scenario.memory == Memory::Sc {
             return Vec::new();
@@ -166,7 +168,7 @@ impl Asking<'_> {
             held.conflicts(resource, mode) && (!resource.is_per_page() || control.page == page)
         };
         let text = |other| {
-            let (who, lock) = (agent_id(other), resource.key());
+            let (who, lock) = (agent_id(self.single, other), resource.key());
             format!("{who} holds {lock} against {}", mode.key())
         };
         self.other_threads()
@@ -192,7 +194,12 @@ impl Asking<'_> {
             .map(|(lock, mode)| format!("{} for {}", lock.key(), mode.key()))
             .collect();
         let locks = locks.join(", ");
-        let text = |other| format!("{} holds a lock against {locks}", agent_id(other));
+        let text = |other| {
+            format!(
+                "{} holds a lock against {locks}",
+                agent_id(self.single, other)
+            )
+        };
         self.other_threads()
             .map(|other| guard(text(other), excludes(other)))
             .collect()

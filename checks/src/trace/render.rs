@@ -81,27 +81,32 @@ pub fn agents(system: &System) -> Vec<trace::Agent> {
             trace::AgentKind::Vcpu,
         )
     }));
-    all.extend(
-        system
-            .scenario
-            .threads
-            .iter()
-            .enumerate()
-            .map(|(index, name)| {
-                agent(
-                    format!("ioctl{index}"),
-                    name.clone(),
-                    trace::AgentKind::Ioctl,
-                )
-            }),
-    );
+    for index in 0..system.threads.len() {
+        let id = agent_id(system, Agent::Thread(index as u8));
+        all.push(match system.scenario.threads.get(index) {
+            Some(name) => agent(id, distinct(system, index, name), trace::AgentKind::Ioctl),
+            None => agent(id, "zapper 2".into(), trace::AgentKind::Zapper),
+        });
+    }
     all
+}
+
+/// The name of a thread; two that run the same path are numbered.
+fn distinct(system: &System, index: usize, name: &str) -> String {
+    let threads = &system.scenario.threads;
+    if threads.iter().filter(|other| *other == name).count() == 1 {
+        return name.to_owned();
+    }
+    let before = threads[..index].iter();
+    let number = 1 + before.filter(|other| *other == name).count();
+    format!("{name} ({number})")
 }
 
 /// An agent's identifier in traces.
 #[must_use]
-pub fn agent_id(agent: Agent) -> String {
+pub fn agent_id(system: &System, agent: Agent) -> String {
     match agent {
+        Agent::Thread(index) if system.is_zapper(Part::thread(index.into())) => "zapper2".into(),
         Agent::Zapper => "zapper".into(),
         Agent::Vcpu(index) => format!("vcpu{index}"),
         Agent::Thread(index) => format!("ioctl{index}"),
@@ -116,7 +121,7 @@ pub fn render(single: &System, step: &Single) -> trace::Step {
     let status = status_of(single, step);
     let around = around(single, step);
     trace::Step {
-        agent: agent_id(step.event.agent),
+        agent: agent_id(single, step.event.agent),
         name: name(&text, step.event.target),
         anchor: trace::Anchor {
             function: text.anchor.function,
@@ -192,7 +197,7 @@ fn conflict(single: &System, singles: &[Single]) -> Option<trace::Conflict> {
     } else {
         resource.key().into()
     };
-    let wanted_by = agent_id(last.event.agent);
+    let wanted_by = agent_id(single, last.event.agent);
     let held = locks(single, &try_step.before)
         .into_iter()
         .filter(|held| held.lock == name && held.agent != wanted_by)

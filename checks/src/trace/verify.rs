@@ -212,7 +212,7 @@ fn taken(single: &System, states: &[State], wanted: &trace::Step) -> Vec<Reached
     for (from, state) in states.iter().enumerate() {
         let mut choices = Vec::new();
         single.successors(state, |event, after| {
-            if render::agent_id(event.agent) == wanted.agent {
+            if render::agent_id(single, event.agent) == wanted.agent {
                 choices.push(Single {
                     before: *state,
                     event,

@@ -9,7 +9,7 @@ use super::goal::Goal;
 use crate::engine::exact;
 use crate::engine::{Clock, Cut, Limits, Violation, Watch};
 use crate::question::{Question, QuestionError, Source};
-use seamcheck_model::kernel::{CodePath, Deed};
+use seamcheck_model::kernel::CodePath;
 use seamcheck_model::scenario::{Memory, Scenario};
 use seamcheck_model::system::{Reductions, System};
 use std::time::Duration;
@@ -250,9 +250,8 @@ pub(super) const MEMORY: u64 = 1 << 30;
 /// have last.
 fn scenarios(question: &Question) -> Vec<Scenario> {
     let paths = question.profile.paths.iter();
-    // What makes or unmakes the VM meets nobody; a second removal beside the first is a mutant (M13,
-    // M14), not something that a log can come from.
-    let meets = |path: &&CodePath| path.alone.is_none() && !is_second_removal(path);
+    // What makes or unmakes the VM meets nobody.
+    let meets = |path: &&CodePath| path.alone.is_none();
     let paths: Vec<&CodePath> = paths.filter(meets).collect();
     let mut all = Vec::new();
     let with = |finalized: bool, vcpus: usize, threads: &[&CodePath]| Scenario {
@@ -284,15 +283,6 @@ fn scenarios(question: &Question) -> Vec<Scenario> {
         (needs_hypothetical(question, scenario), agents)
     });
     all
-}
-
-fn is_second_removal(path: &CodePath) -> bool {
-    let of_a_removal = |deed: &Deed| match deed {
-        Deed::StoreFlag(_) => true,
-        Deed::Seamcall(leaf) => leaf == "TDH.MEM.TRACK",
-        _ => false,
-    };
-    path.hypothetical && path.deeds().any(of_a_removal)
 }
 
 fn needs_hypothetical(question: &Question, scenario: &Scenario) -> bool {

@@ -429,6 +429,7 @@ fn refuse(scenario: &Scenario) -> Result<(), SetupError> {
     let more = [
         (scenario.inodes != 1, "second inode"),
         (!scenario.zap.is_empty(), "other zapper than the profile's"),
+        (scenario.zappers != 1, "second zapper"),
         (scenario.migrate, "CPU that a vCPU could move to"),
         (scenario.late, "vCPU that is created later"),
         (scenario.host_priority_timeout, "HP_LOCK_TIMEOUT"),

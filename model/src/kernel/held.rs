@@ -41,6 +41,16 @@ impl KvmHeld {
         self
     }
 
+    /// True when a lock is in the set, in this mode.
+    #[must_use]
+    pub const fn has_mode(self, lock: KvmLock, mode: KvmMode) -> bool {
+        let held = match mode {
+            KvmMode::Read => self.read,
+            KvmMode::Write => self.write,
+        };
+        held & bit(lock) != 0
+    }
+
     /// True when a lock is in the set, in whatever mode.
     #[must_use]
     pub const fn has(self, lock: KvmLock) -> bool {

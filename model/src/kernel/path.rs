@@ -29,8 +29,6 @@ pub enum Deed {
     Seamcall(String),
     /// `kvm_tdx->state = TD_STATE_RUNNABLE`.
     StateRunnable,
-    /// Store to `wait_for_sept_zap`, as another page removal does that is not kept apart (M13).
-    StoreFlag(bool),
 }
 
 /// Deeds in a row, done under the same locks.
@@ -241,8 +239,6 @@ fn parse_deed(deed: &str) -> Deed {
         "unless-mapped" => Deed::UnlessMapped,
         "set-present" => Deed::SetPresent,
         "state-runnable" => Deed::StateRunnable,
-        "flag-up" => Deed::StoreFlag(true),
-        "flag-down" => Deed::StoreFlag(false),
         leaf => Deed::Seamcall(leaf.to_owned()),
     }
 }

@@ -124,6 +124,7 @@ impl Assembler {
                 | Instr::UnlessPremapError { to }
                 | Instr::UnlessRunnable { to }
                 | Instr::Unlock { to }
+                | Instr::RemoveMirrorSpte { gone: to, .. }
                 | Instr::ExitRequest { to, .. }
                 | Instr::TestFlag { to, .. }
                 | Instr::HandleExit { fault: to }
@@ -149,7 +150,7 @@ impl Assembler {
                 Instr::Nop
                 | Instr::Call { .. }
                 | Instr::BeginZap { .. }
-                | Instr::RemoveMirrorSpte
+                | Instr::ThawMirrorSpte
                 | Instr::StoreFlag { .. }
                 | Instr::Kick { .. }
                 | Instr::BugOn
@@ -166,7 +167,6 @@ impl Assembler {
                 | Instr::Release
                 | Instr::ClearRequests
                 | Instr::SetPresent
-                | Instr::RivalFlag { .. }
                 | Instr::SetRunnable
                 | Instr::SleepOnFlag { .. } => {}
             }

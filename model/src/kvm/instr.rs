@@ -52,8 +52,15 @@ pub enum Instr {
         /// The locks.
         locks: KvmHeld,
     },
-    /// Remove the mirror SPTE.
-    RemoveMirrorSpte,
+    /// Remove the mirror SPTE; branch when another removal has been faster.
+    RemoveMirrorSpte {
+        /// Freeze it for as long as the removal lasts: nobody is kept away by mmu_lock.
+        freeze: bool,
+        /// Not present any more.
+        gone: u8,
+    },
+    /// What was frozen is not present.
+    ThawMirrorSpte,
     /// Branch unless the predicate calls the status busy.
     UnlessBusy {
         /// The leaf whose status it is.
@@ -194,11 +201,6 @@ pub enum Instr {
     SetPresent,
     /// `kvm_tdx->state = TD_STATE_RUNNABLE`.
     SetRunnable,
-    /// Another page removal's store to `wait_for_sept_zap`; in memory at once.
-    RivalFlag {
-        /// The value.
-        value: bool,
-    },
     /// What the ioctl makes of a SEAMCALL's status; branch to the unlock on failure.
     IoctlStatus {
         /// Failed but tolerated.

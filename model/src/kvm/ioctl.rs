@@ -77,14 +77,6 @@ fn write_group(
                 asm.line(look, "look at the mirror SPTE");
             }
             Deed::SetPresent => asm.line(Instr::SetPresent, "set the mirror SPTE"),
-            Deed::StoreFlag(value) => asm.line(
-                Instr::RivalFlag { value: *value },
-                if *value {
-                    "WRITE_ONCE(wait_for_sept_zap, true)"
-                } else {
-                    "WRITE_ONCE(wait_for_sept_zap, false)"
-                },
-            ),
             Deed::StateRunnable => {
                 asm.line(Instr::SetRunnable, "kvm_tdx->state = TD_STATE_RUNNABLE")
             }

@@ -9,6 +9,7 @@ use super::instr::{CallSite, Instr, KickStep};
 use crate::kernel::decisions::{FlagClear, FlagRaise, Kick, KickModeRead, OnBusy, TrackKick};
 use crate::kernel::{Decisions, KvmHeld};
 use crate::module::LeafId;
+use crate::resource::{KvmLock, KvmMode};
 
 const TDX: &str = "arch/x86/kvm/vmx/tdx.c";
 const KVM_MAIN: &str = "virt/kvm/kvm_main.c";
@@ -29,13 +30,19 @@ pub struct ZapLeaves {
 pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Program {
     let mut asm = Assembler::default();
     let (begin, finish, runnable) = (asm.label(), asm.label(), asm.label());
+    let unlock = asm.label();
+    let freeze = freezes(locks);
     let whole = decisions.flag_raise == FlagRaise::AroundAllThree;
 
     asm.place(begin);
     asm.function("kvm_tdp_mmu_unmap_gfn_range", "arch/x86/kvm/mmu/tdp_mmu.c");
     asm.line(Instr::BeginZap { locks }, "write_lock(mmu_lock)");
     asm.setting.held = locks;
-    asm.line(Instr::RemoveMirrorSpte, "remove the mirror SPTE");
+    let gone = asm.to(unlock);
+    asm.line(
+        Instr::RemoveMirrorSpte { freeze, gone },
+        "remove the mirror SPTE",
+    );
     if whole {
         start(&mut asm, decisions);
     }
@@ -77,11 +84,22 @@ pub fn program(decisions: &Decisions, leaves: ZapLeaves, locks: KvmHeld) -> Prog
         stop(&mut asm, decisions);
     }
     asm.function("kvm_tdp_mmu_unmap_gfn_range", "arch/x86/kvm/mmu/tdp_mmu.c");
+    if freeze {
+        asm.line(Instr::ThawMirrorSpte, "the mirror SPTE is not present");
+    }
+    asm.place(unlock);
     asm.line(
         Instr::Unlock { to: asm.to(begin) },
         "write_unlock(mmu_lock)",
     );
     asm.finish()
+}
+
+/// Whether a removal under these locks freezes the mirror SPTE, as KVM does wherever it zaps without
+/// mmu_lock for write (`tdp_mmu_zap_spte_atomic`; never upstream for a mirror SPTE).
+#[must_use]
+pub const fn freezes(locks: KvmHeld) -> bool {
+    !locks.has_mode(KvmLock::MmuLock, KvmMode::Write)
 }
 
 /// A SEAMCALL that KVM can not let fail, and the function it stands in.

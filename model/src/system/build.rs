@@ -47,8 +47,10 @@ pub struct System {
     pub zap: Program,
     /// The vCPUs' program.
     pub vcpu: Program,
-    /// The ioctl threads' programs.
+    /// The ioctl threads' programs; the last is the second zapper's where there is one.
     pub threads: Vec<Program>,
+    /// The second zapper's part.
+    pub(crate) second_zapper: Option<Part>,
     /// The TDCALLs the guest may issue, distinct shapes only when R4 is on.
     pub tdcalls: Vec<LeafId>,
     /// TDCALLs that share another's steps (R4): (left out, stands for it).
@@ -84,8 +86,10 @@ pub struct User {
     pub locks: KvmHeld,
     /// Its acquisitions, in order.
     pub acquisitions: Vec<(Resource, Mode)>,
-    /// The vCPU's page-fault handler: two of them never meet on one page (frozen SPTE).
+    /// The vCPU's page-fault handler.
     pub is_fault: bool,
+    /// It is issued while its page's mirror SPTE is frozen: two such never meet on one page.
+    pub freezes: bool,
 }
 
 impl System {
@@ -116,6 +120,8 @@ impl System {
         }
         let mut compiler = Compiler::asking_op_state(of_two_lives);
         let mut users = Vec::new();
+        let zap_locks = zap_locks(kernel, &scenario)?;
+        let zap_freezes = kvm::zap::freezes(zap_locks);
         let mut add =
             |key: &str, part: Part, agent: &str, locks: KvmHeld| -> Result<LeafId, ConfigError> {
                 let leaf = table.leaf(key).ok_or_else(|| ConfigError::MissingLeaf {
@@ -132,10 +138,10 @@ impl System {
                     locks,
                     acquisitions,
                     is_fault,
+                    freezes: is_fault || part == Part::Zapper && zap_freezes,
                 });
                 Ok(id)
             };
-        let zap_locks = zap_locks(kernel, &scenario)?;
         let zap_leaves = ZapLeaves {
             block: add("TDH.MEM.RANGE.BLOCK", Part::Zapper, "the zapper", zap_locks)?,
             track: add("TDH.MEM.TRACK", Part::Zapper, "the zapper", zap_locks)?,
@@ -169,6 +175,17 @@ impl System {
                 leaves.push(add(key, Part::thread(index), &path.name, held)?);
             }
             threads.push(kvm::ioctl::program(path, &leaves, of_two_lives));
+        }
+        let second_zapper = (scenario.zappers > 1).then(|| Part::thread(threads.len()));
+        if let Some(part) = second_zapper {
+            threads.push(kvm::zap::program(&decisions, zap_leaves, zap_locks));
+            let first = users.iter().filter(|user| user.part == Part::Zapper);
+            let second = first.map(|user| User {
+                part,
+                ..user.clone()
+            });
+            let second: Vec<User> = second.collect();
+            users.extend(second);
         }
         let effects = EffectStatus {
             already_blocked: compiler
@@ -221,6 +238,7 @@ impl System {
             zap,
             vcpu,
             threads,
+            second_zapper,
             tdcalls,
             shared_shapes,
             labels,

@@ -79,20 +79,44 @@ pub enum ConfigError {
         /// How many pages.
         pages: usize,
     },
+    /// There is a zapper; it may have nothing to do.
+    #[error("zappers is 1 or 2; for nobody who removes pages give zap=nobody")]
+    NoZapper,
+    /// What is kept for one kick only.
+    #[error(
+        "{what} is modelled beside one zapper only: its kick's reading of vcpu->cpu or of their number is kept once"
+    )]
+    NotWithTwoZappers {
+        /// The setting.
+        what: &'static str,
+    },
     /// The leaves do not fit one-byte addresses.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
 }
 
 pub(super) fn check_sizes(scenario: &Scenario) -> Result<(), ConfigError> {
+    let second = scenario.zappers.saturating_sub(1);
     let sizes = [
+        ("zappers", scenario.zappers, 2),
         ("vCPUs", scenario.vcpus, MAX_VCPUS),
         ("pages", scenario.pages, MAX_PAGES),
-        ("ioctl threads", scenario.threads.len(), MAX_THREADS),
+        (
+            "ioctl threads",
+            scenario.threads.len(),
+            MAX_THREADS - second.min(1),
+        ),
     ];
     let (inodes, pages) = (scenario.inodes, scenario.pages);
     if inodes != 1 && inodes != pages {
         return Err(ConfigError::Inodes { inodes, pages });
+    }
+    if scenario.zappers == 0 {
+        return Err(ConfigError::NoZapper);
+    }
+    let alone = [(scenario.migrate, "migrate"), (scenario.late, "late")];
+    if let Some((_, what)) = alone.iter().find(|(asked, _)| *asked && second > 0) {
+        return Err(ConfigError::NotWithTwoZappers { what });
     }
     match sizes.into_iter().find(|(_, given, limit)| given > limit) {
         Some((what, given, limit)) => Err(ConfigError::TooMany { what, given, limit }),

@@ -14,7 +14,7 @@ impl System {
     pub fn is_active(&self, part: Part) -> bool {
         match part {
             Part::Vcpu => self.scenario.vcpus > 0 && (self.scenario.finalized || self.of_two_lives),
-            Part::Zapper => self.scenario.zap != Scenario::NOBODY,
+            _ if self.is_zapper(part) => self.scenario.zap != Scenario::NOBODY,
             _ => true,
         }
     }
@@ -35,8 +35,8 @@ impl System {
     /// True when a configured agent can be in `rival`'s leaf holding `resource` so that `user` fails on it.
     #[must_use]
     pub fn can_fail(&self, user: &User, rival: &User, resource: Resource, mode: Mode) -> bool {
-        // Two faults never meet on a page, nor do two threads that lock its inode.
-        let page_excluded = user.is_fault && rival.is_fault || user.locks.excludes(rival.locks);
+        // Two that freeze its SPTE never meet on a page, nor do two threads that lock its inode.
+        let page_excluded = user.freezes && rival.freezes || user.locks.excludes(rival.locks);
         let apart = resource.is_per_page() && page_excluded;
         self.can_overlap(user, rival)
             && !resource.is_per_vcpu()
@@ -53,7 +53,7 @@ impl System {
     pub fn can_meet(&self, user: &User, rival: &User, resource: Resource, mode: Mode) -> bool {
         self.can_fail(user, rival, resource, mode)
             && !self.held_before(user, resource).iter().any(|(held, mode)| {
-                let shared = user.is_fault && rival.is_fault && held.is_per_page();
+                let shared = user.freezes && rival.freezes && held.is_per_page();
                 !held.is_per_vcpu()
                     && !shared
                     && self
@@ -153,10 +153,12 @@ impl System {
                 .iter()
                 .any(|op| op.leaf == leaf && advance(op))
         };
-        self.sole_tracker = self
-            .users
-            .iter()
-            .all(|user| user.part == Part::Zapper || !advances(user.leaf));
+        // Beside one zapper any other thread that advances the epoch is taken to meet its BLOCK.
+        self.sole_tracker = self.users.iter().all(|user| {
+            let mut zappers = self.users.iter().filter(|other| self.is_zapper(other.part));
+            !advances(user.leaf)
+                || self.is_zapper(user.part) && !zappers.any(|other| self.can_overlap(user, other))
+        });
         for (op, uncontended) in self.code.ops.iter_mut().zip(uncontended) {
             op.uncontended = uncontended;
         }

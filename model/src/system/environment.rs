@@ -5,6 +5,7 @@ use super::labels::{Environment, Part};
 use super::others::Others;
 use super::run::{Frame, Outcomes, Overflow};
 use super::state::{Ipi, KickPhase, Vcpu, VcpuMode};
+use super::zappers::Walker;
 
 impl System {
     /// Every transition of one vCPU: its CPU's, then its thread's or guest's.
@@ -16,11 +17,11 @@ impl System {
         let Some(vcpu) = frame.own else {
             return Overflow::default();
         };
-        let mut by_hardware = |what: Environment, changed: Vcpu| {
+        let mut by_hardware = |what: Environment, outcome: u8, changed: Vcpu| {
             let mut next = frame.clone();
             next.own = Some(changed);
-            next.trail
-                .push(self.labels.id(Part::Environment, what as u8, 0));
+            let step = self.labels.id(Part::Environment, what as u8, outcome);
+            next.trail.push(step);
             emit(self.settle(next));
         };
         if let Some((in_guest, stores)) = vcpu.stores.pop() {
@@ -31,6 +32,7 @@ impl System {
             };
             by_hardware(
                 Environment::DrainMode,
+                0,
                 Vcpu {
                     mode,
                     stores,
@@ -38,30 +40,16 @@ impl System {
                 },
             );
         }
-        if vcpu.ipi == Ipi::Sent {
-            by_hardware(
-                Environment::Deliver,
-                Vcpu {
-                    ipi: Ipi::Pending,
-                    ..vcpu
-                },
-            );
+        for (outcome, walker) in (0..).zip([Walker::First, Walker::Second]) {
+            if vcpu.ipi_of(walker) == Ipi::Sent {
+                let mut arrived = vcpu;
+                arrived.set_ipi(walker, Ipi::Pending);
+                by_hardware(Environment::Deliver, outcome, arrived);
+            }
         }
         // Taking an interrupt drains the store buffer first (SDM volume 3A, "Store Buffer").
-        if vcpu.ipi == Ipi::Pending && vcpu.stores.is_empty() && self.takes_interrupts(&vcpu) {
-            let awaited = vcpu.kick == KickPhase::Awaited;
-            by_hardware(
-                Environment::Acknowledge,
-                Vcpu {
-                    ipi: Ipi::None,
-                    kick: if awaited {
-                        KickPhase::Visited
-                    } else {
-                        vcpu.kick
-                    },
-                    ..vcpu
-                },
-            );
+        if self.must_take_interrupt(&vcpu) && vcpu.stores.is_empty() {
+            by_hardware(Environment::Acknowledge, 0, acknowledged(vcpu));
         }
         if !self.must_take_interrupt(&vcpu) {
             return self.step_and_settle(frame, emit);
@@ -75,11 +63,10 @@ impl System {
         frame: &Frame<'a, O>,
         mut emit: impl FnMut(Frame<'a, O>),
     ) -> Overflow {
-        if frame.part == Part::Zapper
-            && let Some((flag, stores)) = frame.shared.flag_stores.pop()
-        {
+        if let Some((flag, stores)) = frame.shared.flag_stores_of(frame.part).pop() {
             let mut next = frame.clone();
-            (next.shared.flag, next.shared.flag_stores) = (flag, stores);
+            next.shared.flag = flag;
+            next.shared.set_flag_stores(frame.part, stores);
             next.trail.push(
                 self.labels
                     .id(Part::Environment, Environment::DrainFlag as u8, 0),
@@ -111,6 +98,19 @@ impl System {
 
     /// An interrupt that has arrived is taken before the next instruction.
     pub(super) fn must_take_interrupt(&self, vcpu: &Vcpu) -> bool {
-        vcpu.ipi == Ipi::Pending && self.takes_interrupts(vcpu)
+        vcpu.has_pending_ipi() && self.takes_interrupts(vcpu)
     }
+}
+
+/// One handler takes everything that is queued (flush_smp_call_function_queue).
+fn acknowledged(mut vcpu: Vcpu) -> Vcpu {
+    for walker in [Walker::First, Walker::Second] {
+        if vcpu.ipi_of(walker) == Ipi::Pending {
+            vcpu.set_ipi(walker, Ipi::None);
+            if vcpu.kick_of(walker) == KickPhase::Awaited {
+                vcpu.set_kick(walker, KickPhase::Visited);
+            }
+        }
+    }
+    vcpu
 }

@@ -48,9 +48,10 @@ impl System {
                     function: String::new(),
                     file: "x86 store buffer and local APIC".into(),
                 };
+                let outcome = if outcome == 1 { "from zapper 2" } else { "" };
                 StepText {
                     name: name.into(),
-                    outcome: String::new(),
+                    outcome: outcome.into(),
                     anchor,
                 }
             }
@@ -83,7 +84,7 @@ impl System {
         let line = &self.program(part)[usize::from(control.line)];
         let because = match line.instr {
             _ if state.shared.bugged => "the VM is dead",
-            Instr::BeginZap { .. } if !self.is_active(Part::Zapper) => "nobody removes pages here",
+            Instr::BeginZap { .. } if !self.is_active(part) => "nobody removes pages here",
             Instr::BeginZap { .. } => "a KVM lock is held against it, or no page is mapped",
             Instr::FaultLock { .. } | Instr::Premap => "mmu_lock is held for write",
             Instr::Lock { .. } => "a KVM lock is held against it",

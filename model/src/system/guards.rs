@@ -26,7 +26,8 @@ pub const fn asked_by_line(instr: Instr) -> &'static [PredicateKind] {
         Instr::Nop
         | Instr::Jump { .. }
         | Instr::Call { .. }
-        | Instr::RemoveMirrorSpte
+        | Instr::RemoveMirrorSpte { .. }
+        | Instr::ThawMirrorSpte
         | Instr::UnlessBusy { .. }
         | Instr::GiveUp { .. }
         | Instr::StoreFlag { .. }
@@ -55,7 +56,6 @@ pub const fn asked_by_line(instr: Instr) -> &'static [PredicateKind] {
         | Instr::UnlessMapped { .. }
         | Instr::SetPresent
         | Instr::SetRunnable
-        | Instr::RivalFlag { .. }
         | Instr::IoctlStatus { .. } => &[],
     }
 }

@@ -5,7 +5,7 @@ use super::labels::guest;
 use super::module_step::Step;
 use super::others::Others;
 use super::run::Frame;
-use super::state::{ExitReason, Ipi};
+use super::state::ExitReason;
 
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// The guest does what it likes. An interrupt need not end it at once: the stepping filter may
@@ -42,7 +42,7 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
                 }
             }
         }
-        let interrupt = if vcpu.ipi == Ipi::Pending {
+        let interrupt = if vcpu.has_pending_ipi() {
             guest::KICKED
         } else {
             guest::INTERRUPT

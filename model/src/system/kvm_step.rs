@@ -50,10 +50,8 @@ impl System {
             Instr::Call { leaf, site } => step.call(leaf, site),
 
             Instr::BeginZap { locks } => step.begin_zap(locks),
-            Instr::RemoveMirrorSpte => step.then(0, None, |next| {
-                let page = usize::from(next.control().page);
-                next.shared.pages[page].mirror = MirrorSpte::None;
-            }),
+            Instr::RemoveMirrorSpte { freeze, gone } => step.remove_mirror_spte(freeze, gone),
+            Instr::ThawMirrorSpte => step.set_mirror_spte(MirrorSpte::None),
             Instr::UnlessBusy { leaf, to } => step.unless_busy(leaf, to),
             Instr::GiveUp { to } => step.then(0, Some(to), |next| next.control_mut().status = 0),
             Instr::StoreFlag { value } => return step.store_flag(value),
@@ -117,7 +115,6 @@ impl System {
             Instr::UnlessNonePremapped { to } => step.unless_none_premapped(to),
             Instr::UnlessMapped { to } => step.unless_mapped(to),
             Instr::SetPresent => step.set_present(),
-            Instr::RivalFlag { value } => step.then(0, None, |next| next.shared.flag = value),
             Instr::SetRunnable => step.then(0, None, |next| {
                 next.shared.kvm_state = TdState::Runnable;
             }),

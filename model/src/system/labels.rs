@@ -10,16 +10,16 @@ use crate::table::Effect;
 pub struct StepId(pub u16);
 
 /// Which program a step belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Part {
     /// The zapper's program.
     Zapper,
     /// The vCPUs' program.
     Vcpu,
-    /// The first ioctl thread's.
+    /// The first ioctl thread's, or the second zapper's.
     Thread0,
-    /// The second ioctl thread's.
+    /// The second ioctl thread's, or the second zapper's.
     Thread1,
     /// The TDX module's code.
     Module,
@@ -43,11 +43,11 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Environment {
-    /// The zapper's oldest store reaches memory.
+    /// A zapper's oldest store reaches memory.
     DrainFlag,
     /// A vCPU's oldest store reaches memory.
     DrainMode,
-    /// An IPI arrives at a vCPU's CPU.
+    /// An IPI arrives at a vCPU's CPU; outcome 1 is the second zapper's.
     Deliver,
     /// The CPU runs `ack_kick()`.
     Acknowledge,
@@ -181,6 +181,7 @@ pub fn outcomes(instr: Instr) -> &'static [&'static str] {
             &["no", "yes"]
         }
         Instr::BugOn => &["no error", "KVM_BUG_ON fires"],
+        Instr::RemoveMirrorSpte { .. } => &["done", "another removal has it"],
         Instr::RunLoop { .. } => &[
             "enter",
             "to userspace",

@@ -46,7 +46,7 @@ impl System {
                 // Under the epoch lock just taken; decrements meanwhile act on a value read once
                 // (facts: the merge of lock, check and increment is sound, the release stays apart).
                 Effect::AdvanceEpoch | Effect::SampleEpoch => op.held.has(Resource::TdEpoch),
-                // BEPOCH and TD_EPOCH are written by the zapper alone (mmu_lock for write).
+                // BEPOCH and TD_EPOCH are written by zappers alone, one at a time (mmu_lock for write).
                 Effect::RecordBepoch => self.sole_tracker,
                 // Only the holder of the entry lock writes the entry's state.
                 Effect::CheckLeaf | Effect::AttrCheck => op.held.has(Resource::SeptEntry),
@@ -99,6 +99,7 @@ impl System {
     fn line_is_local<O: Others>(&self, frame: &Frame<'_, O>) -> bool {
         let some = |predicate| frame.any_vcpu(self, predicate);
         let is_success = frame.control().status == 0;
+        let walker = self.walker(frame.part);
         match self.line_of(frame).instr {
             Instr::Nop
             | Instr::Jump { .. }
@@ -114,7 +115,7 @@ impl System {
             | Instr::UnlessRunnable { .. }
             | Instr::TestState { .. } => !self.of_two_lives,
             // Mirror SPTEs are read under mmu_lock, which the zapper holds for write.
-            Instr::RemoveMirrorSpte => true,
+            Instr::RemoveMirrorSpte { freeze, .. } => !freeze,
             // It closes the window in which an IPI is acknowledged, so it may only follow steps that
             // an acknowledgement could as well precede.
             Instr::IrqDisable => self.did_nothing(frame),
@@ -131,17 +132,17 @@ impl System {
             Instr::StoreFlag { .. } | Instr::StoreMode { .. } => {
                 self.scenario.memory == Memory::Tso && frame.buffer_is_empty()
             }
-            // Only the zapper makes these false again.
-            Instr::Kick { .. } if frame.broadcast.kick_ended => false,
+            // Only the zapper whose kick it is makes these false again.
+            Instr::Kick { .. } if frame.broadcast.kick_ended.is_some() => false,
             Instr::Kick {
                 step: KickStep::Visit,
-            } => !some(Predicate::Unvisited),
+            } => !some(Predicate::Unvisited(walker)),
             Instr::Kick {
                 step: KickStep::Send,
-            } => !some(Predicate::Queued),
+            } => !some(Predicate::Queued(walker)),
             Instr::Kick {
                 step: KickStep::Wait,
-            } => !some(Predicate::Unacknowledged),
+            } => !some(Predicate::Unacknowledged(walker)),
             Instr::Kick {
                 step: KickStep::End,
             } => true,
@@ -150,6 +151,7 @@ impl System {
             // BUSY the SPTE is absent again, and another fault does see that.
             Instr::AugStatus => is_success,
             Instr::BeginZap { .. }
+            | Instr::ThawMirrorSpte
             | Instr::Unlock { .. }
             | Instr::RunLoop { .. }
             | Instr::ExitRequest { .. }
@@ -164,7 +166,6 @@ impl System {
             | Instr::UnlessNonePremapped { .. }
             | Instr::UnlessMapped { .. }
             | Instr::SetPresent
-            | Instr::RivalFlag { .. }
             | Instr::SetRunnable => false,
         }
     }

@@ -5,7 +5,7 @@
 //! of no number of vCPUs. Rooms: [`state`] what is remembered,
 //! [`pack`] states as keys, `kvm_step`, `zapper_step`, `vcpu_step`, `ioctl_step` and
 //! `module_step` what a line or a module step does, `guest_step` what the guest does, `held` who
-//! holds what,
+//! holds what, [`zappers`] who removes pages,
 //! `environment` what the hardware does by itself, `locality` which steps are taken together (R1, R2),
 //! `forget` which fields are dead (R3), [`others`] what a step may ask about other vCPUs and
 //! [`guards`] which step may ask what.
@@ -32,6 +32,7 @@ mod run;
 pub mod state;
 mod vcpu_step;
 mod zapper_step;
+pub mod zappers;
 
 pub use build::{EPT_VIOLATION_EXIT, System, User};
 pub use config::ConfigError;

@@ -7,6 +7,7 @@ use super::labels::Part;
 use super::others::Others;
 use super::run::{Frame, Overflow, Trail};
 use super::state::{BlockEpoch, KickPhase, Shared, Vcpu, VcpuEpoch};
+use super::zappers::Walker;
 
 /// Whose step it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +16,9 @@ pub enum Mover {
     Vcpu(Vcpu),
     /// The zapper's, about no vCPU in particular.
     Zapper,
-    /// The zapper's, in a loop of the kick, about this vCPU.
-    Kick(Vcpu),
-    /// An ioctl thread's.
+    /// A zapper's, in a loop of its kick, about this vCPU.
+    Kick(Part, Vcpu),
+    /// An ioctl thread's, or the second zapper's, about no vCPU in particular.
     Thread(u8),
 }
 
@@ -40,8 +41,8 @@ pub struct Move {
 pub(super) struct Broadcast {
     /// TD_EPOCH++: current becomes previous.
     pub(super) epoch_advanced: bool,
-    /// The kick is over.
-    pub(super) kick_ended: bool,
+    /// This zapper's kick is over.
+    pub(super) kick_ended: Option<Walker>,
     /// Request bits are cleared.
     pub(super) requests_cleared: bool,
 }
@@ -98,8 +99,8 @@ impl Broadcast {
             vcpu.epoch = VcpuEpoch::Previous;
         }
         // An IPI that nobody waits for (M03, M04) stays on its way.
-        if self.kick_ended {
-            vcpu.kick = KickPhase::Unvisited;
+        if let Some(walker) = self.kick_ended {
+            vcpu.set_kick(walker, KickPhase::Unvisited);
             (vcpu.cpu_read, vcpu.cpu_stale) = (false, false);
         }
         if self.requests_cleared {
@@ -126,7 +127,7 @@ impl System {
         let (part, own) = match mover {
             Mover::Vcpu(vcpu) => (Part::Vcpu, Some(vcpu)),
             Mover::Zapper => (Part::Zapper, None),
-            Mover::Kick(vcpu) => (Part::Zapper, Some(vcpu)),
+            Mover::Kick(part, vcpu) => (part, Some(vcpu)),
             Mover::Thread(index) => (Part::thread(index.into()), None),
         };
         let frame = Frame {
@@ -142,7 +143,7 @@ impl System {
         match mover {
             Mover::Vcpu(_) => self.step_vcpu(&frame, emit),
             Mover::Zapper | Mover::Thread(_) => self.step_singleton(&frame, emit),
-            Mover::Kick(_) => {
+            Mover::Kick(..) => {
                 self.step_kick(&frame, emit);
                 Overflow::default()
             }

@@ -5,6 +5,7 @@
 
 use super::System;
 use super::state::{KickPhase, Vcpu, VcpuEpoch};
+use super::zappers::Walker;
 use crate::kernel::KvmHeld;
 use crate::resource::{Mode, Resource};
 use std::cell::RefCell;
@@ -24,11 +25,11 @@ pub enum Predicate {
     /// Holds a KVM lock that excludes these.
     Excludes(KvmHeld),
     /// The kick has not looked at it yet.
-    Unvisited,
+    Unvisited(Walker),
     /// The kick still has to send it an IPI.
-    Queued,
+    Queued(Walker),
     /// It has not acknowledged its IPI.
-    Unacknowledged,
+    Unacknowledged(Walker),
     /// It counts in the REFCOUNT of the previous epoch.
     InPreviousEpoch,
 }
@@ -52,9 +53,9 @@ impl Predicate {
         match self {
             Self::Conflicts { .. } => PredicateKind::Conflicts,
             Self::Excludes(_) => PredicateKind::Excludes,
-            Self::Unvisited => PredicateKind::Unvisited,
-            Self::Queued => PredicateKind::Queued,
-            Self::Unacknowledged => PredicateKind::Unacknowledged,
+            Self::Unvisited(_) => PredicateKind::Unvisited,
+            Self::Queued(_) => PredicateKind::Queued,
+            Self::Unacknowledged(_) => PredicateKind::Unacknowledged,
             Self::InPreviousEpoch => PredicateKind::InPreviousEpoch,
         }
     }
@@ -72,9 +73,11 @@ impl Predicate {
                     && (!resource.is_per_page() || vcpu.control.page == page)
             }
             Self::Excludes(locks) => system.vcpu_line(vcpu).held.excludes(locks),
-            Self::Unvisited => vcpu.kick == KickPhase::Unvisited && !vcpu.offline,
-            Self::Queued => vcpu.kick == KickPhase::Queued,
-            Self::Unacknowledged => vcpu.kick == KickPhase::Awaited,
+            Self::Unvisited(walker) => {
+                vcpu.kick_of(walker) == KickPhase::Unvisited && !vcpu.offline
+            }
+            Self::Queued(walker) => vcpu.kick_of(walker) == KickPhase::Queued,
+            Self::Unacknowledged(walker) => vcpu.kick_of(walker) == KickPhase::Awaited,
             Self::InPreviousEpoch => {
                 vcpu.epoch == VcpuEpoch::Previous && system.held_by_vcpu(vcpu).counted
             }
@@ -90,9 +93,9 @@ impl Predicate {
                 format!("a vCPU holds {} against {}", resource.key(), mode.key())
             }
             Self::Excludes(_) => "a vCPU holds a KVM lock against this one".into(),
-            Self::Unvisited => "a vCPU is not visited yet".into(),
-            Self::Queued => "a vCPU still needs its IPI".into(),
-            Self::Unacknowledged => "a vCPU has not acknowledged its IPI".into(),
+            Self::Unvisited(_) => "a vCPU is not visited yet".into(),
+            Self::Queued(_) => "a vCPU still needs its IPI".into(),
+            Self::Unacknowledged(_) => "a vCPU has not acknowledged its IPI".into(),
             Self::InPreviousEpoch => "a vCPU counts in the previous epoch's REFCOUNT".into(),
         }
     }

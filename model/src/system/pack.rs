@@ -6,7 +6,7 @@ use super::state::{
     StoreBuffer, TdState, Vcpu, VcpuEpoch, VcpuMode,
 };
 use crate::closed_enum::ClosedEnum;
-use crate::scenario::{MAX_THREADS, MAX_VCPUS};
+use crate::scenario::MAX_VCPUS;
 
 /// The most words a key can have.
 pub const MAX_WORDS: usize = 2 + MAX_VCPUS;
@@ -87,6 +87,8 @@ pub fn pack_vcpu(vcpu: &Vcpu) -> u64 {
     out.put(vcpu.cpu_stale.into(), 1);
     out.put(vcpu.offline.into(), 1);
     out.put(vcpu.hp_lock_busy.into(), 1);
+    out.put(vcpu.second_kick as u64, 2);
+    out.put(vcpu.second_ipi as u64, 2);
     out.word
 }
 
@@ -110,6 +112,8 @@ pub fn unpack_vcpu(word: u64) -> Vcpu {
         cpu_stale: words.flag(),
         offline: words.flag(),
         hp_lock_busy: words.flag(),
+        second_kick: words.choice::<KickPhase>(2),
+        second_ipi: words.choice::<Ipi>(2),
     }
 }
 
@@ -134,10 +138,13 @@ pub fn pack_shared(shared: &Shared) -> u64 {
 
 /// The ioctl threads as a word.
 #[must_use]
-pub fn pack_threads(threads: &[Control; MAX_THREADS]) -> u64 {
+pub fn pack_threads(shared: &Shared) -> u64 {
     let mut out = Writer::default();
-    for thread in threads {
-        out.control(*thread);
+    for thread in shared.threads {
+        out.control(thread);
+    }
+    for stores in shared.thread_stores {
+        out.put(stores.to_bits(), 4);
     }
     out.word
 }
@@ -163,6 +170,7 @@ pub fn unpack_shared(word: u64, threads: u64) -> Shared {
         bugged,
         pages,
         threads: std::array::from_fn(|_| words.control()),
+        thread_stores: std::array::from_fn(|_| StoreBuffer::from_bits(words.get(4))),
         op_state,
         kvm_state,
     }
@@ -186,7 +194,7 @@ pub fn pack(state: &State, vcpus: usize, threads: usize, sort: bool, key: &mut [
         key[1..=vcpus].sort_unstable();
     }
     if threads > 0 {
-        key[1 + vcpus] = pack_threads(&state.shared.threads);
+        key[1 + vcpus] = pack_threads(&state.shared);
     }
 }
 

@@ -102,9 +102,7 @@ impl<O: Others> Frame<'_, O> {
     pub(super) fn control(&self) -> Control {
         match (self.part, &self.own) {
             (Part::Vcpu, Some(vcpu)) => vcpu.control,
-            (Part::Thread0, _) => self.shared.threads[0],
-            (Part::Thread1, _) => self.shared.threads[1],
-            _ => self.shared.zapper,
+            _ => self.shared.control(self.part),
         }
     }
 
@@ -133,8 +131,7 @@ impl<O: Others> Frame<'_, O> {
     pub(super) fn buffer_is_empty(&self) -> bool {
         match (self.part, &self.own) {
             (Part::Vcpu, Some(vcpu)) => vcpu.stores.is_empty(),
-            (Part::Zapper, _) => self.shared.flag_stores.is_empty(),
-            _ => true,
+            _ => self.shared.flag_stores_of(self.part).is_empty(),
         }
     }
 }
@@ -168,6 +165,7 @@ impl System {
             bugged: false,
             pages,
             threads: [Control::default(); crate::scenario::MAX_THREADS],
+            thread_stores: Default::default(),
         };
         let vcpu = Vcpu {
             offline: self.scenario.late,
@@ -230,9 +228,10 @@ impl System {
         for index in 0..self.threads.len() as u8 {
             by(Agent::Thread(index), None, Mover::Thread(index), usize::MAX);
         }
-        if self.zapper_wants_target(&state.shared) {
+        for part in self.kickers(&state.shared) {
             for (index, vcpu) in vcpus.iter().enumerate() {
-                by(Agent::Zapper, Some(index as u8), Mover::Kick(*vcpu), index);
+                let mover = Mover::Kick(part, *vcpu);
+                by(part.agent(), Some(index as u8), mover, index);
             }
         }
         overflow

@@ -196,6 +196,10 @@ pub struct Vcpu {
     pub cpu_stale: bool,
     /// It is not created yet: no kick finds it.
     pub offline: bool,
+    /// Where the second zapper's kick stands with it.
+    pub second_kick: KickPhase,
+    /// The second zapper's IPI to its CPU.
+    pub second_ipi: Ipi,
     /// The module's `hp_lock_busy`: its last TDCALL to return was refused for a host's sake.
     pub hp_lock_busy: bool,
 }
@@ -235,8 +239,10 @@ pub struct Shared {
     pub bugged: bool,
     /// The pages.
     pub pages: [Page; MAX_PAGES],
-    /// The ioctl threads.
+    /// The ioctl threads, and the second zapper.
     pub threads: [Control; MAX_THREADS],
+    /// Their stores to the flag that have not reached memory: only a second zapper makes any.
+    pub thread_stores: [StoreBuffer; MAX_THREADS],
     /// The module's OP_STATE.
     pub op_state: TdState,
     /// KVM's `kvm_tdx->state`.
@@ -269,6 +275,8 @@ impl Default for Vcpu {
             cpu_read: false,
             cpu_stale: false,
             offline: false,
+            second_kick: KickPhase::Unvisited,
+            second_ipi: Ipi::None,
             hp_lock_busy: false,
         }
     }

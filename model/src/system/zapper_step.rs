@@ -2,7 +2,6 @@
 
 use super::System;
 use super::kvm_step::Step;
-use super::labels::Part;
 use super::others::{Others, Predicate};
 use super::run::{Frame, Overflow};
 use super::state::{Ipi, KickPhase, MirrorSpte, TdState, VcpuMode};
@@ -15,7 +14,7 @@ use crate::scenario::Memory;
 impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
     /// On any mapped page, once every lock is free. mmu_lock is not a try-lock: the thread waits.
     pub(super) fn begin_zap(&mut self, locks: KvmHeld) {
-        if !self.system.is_active(Part::Zapper) {
+        if !self.system.is_active(self.frame.part) {
             return;
         }
         for page in 0..self.system.scenario.pages {
@@ -46,23 +45,47 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
             self.then(0, None, |next| next.shared.flag = value);
             return Overflow(false);
         }
-        let Some(stores) = self.frame.shared.flag_stores.push(value) else {
+        let part = self.frame.part;
+        let Some(stores) = self.frame.shared.flag_stores_of(part).push(value) else {
             return Overflow(true);
         };
-        self.then(0, None, |next| next.shared.flag_stores = stores);
+        self.then(0, None, |next| next.shared.set_flag_stores(part, stores));
         Overflow(false)
     }
 
     /// The steps of the kick that need no particular vCPU: leaving its loops.
     pub(super) fn kick_walk(&mut self, part: KickStep) {
         let some = |predicate| self.frame.any_vcpu(self.system, predicate);
+        let walker = self.system.walker(self.frame.part);
         match part {
-            KickStep::Visit if !some(Predicate::Unvisited) => self.next(4),
-            KickStep::Send if !some(Predicate::Queued) => self.next(1),
-            KickStep::Wait if !some(Predicate::Unacknowledged) => self.next(0),
-            KickStep::End => self.then(0, None, |next| next.broadcast.kick_ended = true),
+            KickStep::Visit if !some(Predicate::Unvisited(walker)) => self.next(4),
+            KickStep::Send if !some(Predicate::Queued(walker)) => self.next(1),
+            KickStep::Wait if !some(Predicate::Unacknowledged(walker)) => self.next(0),
+            KickStep::End => self.then(0, None, |next| next.broadcast.kick_ended = Some(walker)),
             _ => {}
         }
+    }
+
+    /// Under mmu_lock for read, as nobody upstream does it with a mirror SPTE, it is frozen first: then
+    /// no fault maps the page and no other removal has it.
+    pub(super) fn remove_mirror_spte(&mut self, freeze: bool, gone: u8) {
+        let page = usize::from(self.frame.control().page);
+        if self.frame.shared.pages[page].mirror != MirrorSpte::Present {
+            self.goto(1, gone);
+            return;
+        }
+        self.set_mirror_spte(if freeze {
+            MirrorSpte::Frozen
+        } else {
+            MirrorSpte::None
+        });
+    }
+
+    pub(super) fn set_mirror_spte(&mut self, mirror: MirrorSpte) {
+        self.then(0, None, |next| {
+            let page = usize::from(next.control().page);
+            next.shared.pages[page].mirror = mirror;
+        });
     }
 
     /// Before the TD is runnable, KVM tolerates one error: BLOCK on a page mapped in the mirror only.
@@ -97,24 +120,6 @@ impl<'a, O: Others> Step<'_, '_, 'a, '_, O> {
 }
 
 impl System {
-    /// True when the zapper stands at a loop of the kick, where its next step is about one vCPU.
-    #[must_use]
-    pub fn zapper_wants_target(&self, shared: &super::state::Shared) -> bool {
-        let line = &self.zap[usize::from(shared.zapper.line)];
-        shared.zapper.op == 0
-            && matches!(
-                line.instr,
-                Instr::Kick {
-                    step: KickStep::Visit | KickStep::Send
-                }
-            )
-    }
-
-    /// Whether a line of the zapper's lies between start and stop of a retry window.
-    fn in_flag_window(&self, line: u8) -> bool {
-        self.zap[usize::from(line)].flag_window
-    }
-
     /// The kick's step about the vCPU in the frame, if it has one to take.
     pub(super) fn step_kick<'a, O: Others>(
         &self,
@@ -122,28 +127,32 @@ impl System {
         mut emit: impl FnMut(Frame<'a, O>),
     ) {
         let Some(vcpu) = frame.own else { return };
-        let line = frame.shared.zapper.line;
+        let (part, walker) = (frame.part, self.walker(frame.part));
+        let (kick, ipi) = (vcpu.kick_of(walker), vcpu.ipi_of(walker));
+        let line = frame.control().line;
+        let text = self.line_of(frame);
+        let is_drained = frame.buffer_is_empty();
         let mut next = frame.clone();
         let Some(target) = &mut next.own else { return };
-        let outcome = match self.zap[usize::from(line)].instr {
+        let outcome = match text.instr {
             Instr::Kick {
                 step: KickStep::Visit,
-            } if vcpu.kick == KickPhase::Unvisited && !vcpu.offline => {
+            } if kick == KickPhase::Unvisited && !vcpu.offline => {
                 let too_early = self.decisions.kick_mode_read == KickModeRead::CpuBeforeMode;
                 if too_early && !vcpu.cpu_read {
                     target.cpu_read = true;
-                    next.trail.push(self.labels.id(Part::Zapper, line, 5));
+                    next.trail.push(self.labels.id(part, line, 5));
                     emit(self.settle(next));
                     return;
                 }
                 // The locked cmpxchg is a full barrier, also when it fails (kvm_vcpu_exiting_guest_mode).
                 let locked = self.decisions.kick_mode_read != KickModeRead::PlainLoad;
-                if locked && !frame.shared.flag_stores.is_empty() {
+                if locked && !is_drained {
                     return;
                 }
                 // set_bit() and cmpxchg() are two accesses; a vCPU that sees the first alone is turned
                 // back, as it is if it sees both.
-                if self.decisions.flag_raise == FlagRaise::RequestBit && self.in_flag_window(line) {
+                if self.decisions.flag_raise == FlagRaise::RequestBit && text.flag_window {
                     target.request = true;
                 }
                 if locked && vcpu.mode == VcpuMode::InGuest {
@@ -156,15 +165,19 @@ impl System {
                 };
                 // kvm_vcpu_kick() sends at once, to nobody's mask; a reschedule IPI coalesces.
                 let sends = needs_ipi && self.decisions.kick == Kick::VcpuKick;
-                target.kick = if needs_ipi && !sends {
-                    KickPhase::Queued
-                } else {
-                    KickPhase::Visited
-                };
+                let queued = needs_ipi && !sends;
+                target.set_kick(
+                    walker,
+                    if queued {
+                        KickPhase::Queued
+                    } else {
+                        KickPhase::Visited
+                    },
+                );
                 // mode first, then vcpu->cpu, if at all.
                 target.cpu_read |= needs_ipi && self.scenario.migrate;
-                if sends && vcpu.ipi == Ipi::None {
-                    target.ipi = Ipi::Sent;
+                if sends && ipi == Ipi::None {
+                    target.set_ipi(walker, Ipi::Sent);
                 }
                 match (vcpu.mode, needs_ipi) {
                     (VcpuMode::Outside, _) => 0,
@@ -176,33 +189,30 @@ impl System {
             // vcpu->cpu has changed since it was read: the old CPU gets the IPI and acknowledges it.
             Instr::Kick {
                 step: KickStep::Send,
-            } if vcpu.kick == KickPhase::Queued
-                && vcpu.cpu_stale
-                && frame.shared.flag_stores.is_empty() =>
-            {
-                target.kick = KickPhase::Visited;
+            } if kick == KickPhase::Queued && vcpu.cpu_stale && is_drained => {
+                target.set_kick(walker, KickPhase::Visited);
                 2
             }
             // Queueing the csd waits until its last use is over (csd_lock) and is a locked
-            // instruction (llist_add).
+            // instruction (llist_add). Each CPU that sends has a csd of its own.
             Instr::Kick {
                 step: KickStep::Send,
-            } if vcpu.kick == KickPhase::Queued
-                && vcpu.ipi == Ipi::None
-                && frame.shared.flag_stores.is_empty() =>
-            {
+            } if kick == KickPhase::Queued && ipi == Ipi::None && is_drained => {
                 let waits = self.decisions.kick == Kick::RequestWait;
-                target.kick = if waits {
-                    KickPhase::Awaited
-                } else {
-                    KickPhase::Visited
-                };
-                target.ipi = Ipi::Sent;
+                target.set_kick(
+                    walker,
+                    if waits {
+                        KickPhase::Awaited
+                    } else {
+                        KickPhase::Visited
+                    },
+                );
+                target.set_ipi(walker, Ipi::Sent);
                 0
             }
             _ => return,
         };
-        next.trail.push(self.labels.id(Part::Zapper, line, outcome));
+        next.trail.push(self.labels.id(part, line, outcome));
         emit(self.settle(next));
     }
 }

@@ -59,8 +59,9 @@ pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu
     let module = (any_of(), 0..=MAX_PAGES as u8, any_of());
     let observed = (any::<bool>(), any::<bool>(), any::<bool>());
     let kick_cpu = (any::<bool>(), any::<bool>(), any::<[bool; 2]>());
-    let fields = (places, kick, module, observed, kick_cpu);
-    fields.prop_map(|(control, kick, module, observed, kick_cpu)| Vcpu {
+    let second = (any_of(), any_of());
+    let fields = (places, kick, module, observed, kick_cpu, second);
+    fields.prop_map(|(control, kick, module, observed, kick_cpu, second)| Vcpu {
         control,
         mode: kick.0,
         stores: kick.1,
@@ -76,6 +77,8 @@ pub(crate) fn vcpu(places: BoxedStrategy<Control>) -> impl Strategy<Value = Vcpu
         cpu_stale: kick_cpu.1,
         offline: kick_cpu.2[0],
         hp_lock_busy: kick_cpu.2[1],
+        second_kick: second.0,
+        second_ipi: second.1,
     })
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn shared(
     zapper: BoxedStrategy<Control>,
     threads: [BoxedStrategy<Control>; MAX_THREADS],
 ) -> impl Strategy<Value = Shared> {
-    let flag = (any::<bool>(), stores(), any::<bool>());
+    let flag = (any::<bool>(), stores(), any::<bool>(), [stores(), stores()]);
     let pages: [_; MAX_PAGES] = std::array::from_fn(|_| page());
     let td = (any_of(), any_of());
     (zapper, threads, flag, pages, td).prop_map(|(zapper, threads, flag, pages, td)| Shared {
@@ -94,6 +97,7 @@ pub(crate) fn shared(
         bugged: flag.2,
         pages,
         threads,
+        thread_stores: flag.3,
         op_state: td.0,
         kvm_state: td.1,
     })

@@ -1,7 +1,9 @@
 //! Singletons and vCPUs by number, in the order they are met.
 
 use super::moves::Answers;
+use arrayvec::ArrayVec;
 use rustc_hash::FxHashMap;
+use seamcheck_model::system::labels::Part;
 use seamcheck_model::system::others::Predicate;
 use seamcheck_model::system::state::{Shared, Vcpu};
 use seamcheck_model::system::{System, pack};
@@ -11,22 +13,25 @@ pub(super) type SharedId = u32;
 /// The number of a vCPU's state.
 pub(super) type VcpuId = u32;
 
+/// One zapper, or two.
+type Kickers = ArrayVec<Part, 2>;
+
 /// Valuations of the singletons.
 #[derive(Default)]
 pub(super) struct Singletons {
     ids: FxHashMap<[u64; 2], SharedId>,
     all: Vec<Shared>,
-    /// Whether the zapper's next step is about one vCPU.
-    wants_target: Vec<bool>,
+    /// The zappers whose next step is about one vCPU.
+    kickers: Vec<Kickers>,
 }
 
 impl Singletons {
     pub(super) fn number(&mut self, system: &System, shared: &Shared) -> SharedId {
-        let threads = pack::pack_threads(&shared.threads);
+        let threads = pack::pack_threads(shared);
         let key = [pack::pack_shared(shared), threads];
         *self.ids.entry(key).or_insert_with(|| {
             self.all.push(*shared);
-            self.wants_target.push(system.zapper_wants_target(shared));
+            self.kickers.push(system.kickers(shared).collect());
             self.all.len() as SharedId - 1
         })
     }
@@ -35,12 +40,13 @@ impl Singletons {
         self.all[id as usize]
     }
 
-    pub(super) fn wants_target(&self, id: SharedId) -> bool {
-        self.wants_target[id as usize]
+    pub(super) fn kickers(&self, id: SharedId) -> &[Part] {
+        &self.kickers[id as usize]
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.all.capacity() * (size_of::<Shared>() + size_of::<([u64; 2], SharedId)>() + 1)
+        self.all.capacity()
+            * (size_of::<Shared>() + size_of::<([u64; 2], SharedId)>() + size_of::<Kickers>())
     }
 }
 

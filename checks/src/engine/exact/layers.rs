@@ -363,7 +363,7 @@ impl<const W: usize> Found<W> {
         turn: Turn,
         number: u32,
     ) {
-        let target = turn.about.filter(|_| turn.agent == Agent::Zapper);
+        let target = turn.about.filter(|_| matches!(turn.by, By::Kick(..)));
         let event = moves.event(number, turn.agent, target.map(|vcpu| vcpu as u8));
         system.witnesses(&state(system, moves, key), &event, |witness| {
             self.witnesses.insert(witness);
@@ -387,9 +387,9 @@ fn turns<const W: usize>(
     for thread in 0..system.threads.len() as u8 {
         turn(By::Thread(thread), Agent::Thread(thread), None);
     }
-    if moves.singletons.wants_target(key[0]) {
+    for part in moves.singletons.kickers(key[0]) {
         for (vcpu, id) in ids.iter().enumerate() {
-            turn(By::Kick(*id), Agent::Zapper, Some(vcpu));
+            turn(By::Kick(*part, *id), part.agent(), Some(vcpu));
         }
     }
 }

@@ -10,6 +10,7 @@ use super::interned::{SharedId, Singletons, VcpuId, Vcpus};
 use rustc_hash::FxHashMap;
 use seamcheck_model::property::PropertySet;
 use seamcheck_model::scenario::MAX_VCPUS;
+use seamcheck_model::system::labels::Part;
 use seamcheck_model::system::moves::{Move, Mover};
 use seamcheck_model::system::others::{AllBut, Asked, Predicate, Recording};
 
@@ -30,7 +31,8 @@ const MAX_QUESTIONS: usize = Answers::BITS as usize;
 pub(super) enum By {
     Vcpu(VcpuId),
     Zapper,
-    Kick(VcpuId),
+    /// A zapper's, about one vCPU.
+    Kick(Part, VcpuId),
     Thread(u8),
 }
 
@@ -96,10 +98,11 @@ const fn agent_key(shared: SharedId, by: By) -> u64 {
     let (kind, own) = match by {
         By::Zapper => (0, 0),
         By::Vcpu(id) => (1, id),
-        By::Kick(id) => (2, id),
-        By::Thread(index) => (3, index as u32),
+        By::Kick(Part::Zapper, id) => (2, id),
+        By::Kick(_, id) => (3, id),
+        By::Thread(index) => (4, index as u32),
     };
-    (shared as u64) << 34 | kind << 32 | own as u64
+    (shared as u64) << 35 | kind << 32 | own as u64
 }
 
 impl<'a> MoveTable<'a> {
@@ -163,7 +166,7 @@ impl<'a> MoveTable<'a> {
         let mover = match by {
             By::Vcpu(id) => Mover::Vcpu(self.vcpus.get(id)),
             By::Zapper => Mover::Zapper,
-            By::Kick(id) => Mover::Kick(self.vcpus.get(id)),
+            By::Kick(part, id) => Mover::Kick(part, self.vcpus.get(id)),
             By::Thread(index) => Mover::Thread(index),
         };
         let before = self.singletons.get(shared);
