@@ -1,101 +1,18 @@
 //! What does not change during a search: the decisions, the scenario, and the lock table's leaves as
 //! the module runs them.
 
-use super::message::MAX_VCPUS;
-use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
+mod private;
+mod refused;
+
+pub use refused::SetupError;
+
+use crate::kernel::unsupported::refuse_others;
 use crate::kernel::{Decisions, KernelProfile, KvmHeld};
 use crate::property::PropertySet;
 use crate::resource::{KvmLock, KvmMode, Mode, Resource};
 use crate::scenario::Scenario;
 use crate::status::Operand;
 use crate::table::{self, Effect, FlowAction, LockTable};
-
-/// A question that this form does not take.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SetupError {
-    /// The scenario has something that the actors do not have.
-    #[error("the actor model has no {what}; {remedy}")]
-    NotThere {
-        /// What.
-        what: &'static str,
-        /// How to ask instead.
-        remedy: &'static str,
-    },
-    /// A decision has a value that the actors do not have.
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
-    /// The lock table lacks a leaf.
-    #[error("lock table {table} has no row for {leaf}, which {agent} issues")]
-    MissingLeaf {
-        /// The lock table.
-        table: String,
-        /// The leaf.
-        leaf: &'static str,
-        /// The actor.
-        agent: &'static str,
-    },
-}
-
-/// What the actors implement: everything but what only older kernels had, and M15, M18 and M30.
-const IMPLEMENTED: Implemented = &[
-    (
-        "flag_raise",
-        &["before-kick", "after-kick", "around-all-three", "never"],
-    ),
-    (
-        "flag_clear",
-        &["after-retry", "before-retry", "only-on-success"],
-    ),
-    (
-        "kick",
-        &["request-wait", "request-no-wait", "vcpu-kick", "none"],
-    ),
-    ("kick_mode_read", &["locked-cmpxchg", "plain-load"]),
-    (
-        "vcpu_flag_test",
-        &[
-            "in-tdx-vcpu-run",
-            "first-lap-only",
-            "before-mode-store",
-            "before-irq-disable",
-            "absent",
-        ],
-    ),
-    (
-        "vcpu_barrier",
-        &[
-            "srcu-unlock",
-            "absent",
-            "srcu-unlock-before-mode-store",
-            "light-srcu",
-        ],
-    ),
-    ("mode_outside", &["after-vp-enter", "before-vp-enter"]),
-    ("irq_disable", &["before-mode-store", "after-flag-test"]),
-    (
-        "busy_predicate",
-        &[
-            "masked",
-            "bit-test",
-            "sept-busy",
-            "sept-busy-track-masked",
-            "unmasked",
-            "masked-or-epoch-busy",
-        ],
-    ),
-    (
-        "on_busy",
-        &["kick-and-retry", "give-up", "retry-without-kick"],
-    ),
-    ("track_kick", &["after-track", "absent"]),
-    ("exit_request", &["mode-or-work", "work-only"]),
-    (
-        "flag_return",
-        &["exit-handled", "reenter-guest", "sleep", "sleep-woken"],
-    ),
-    ("vp_enter_busy", &["exit-handled", "reenter-guest"]),
-    ("exit_reason_on_flag", &["kept", "undefined"]),
-];
 
 /// One step of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,8 +127,8 @@ impl Setup {
         decisions: Decisions,
         scenario: &Scenario,
     ) -> Result<Self, SetupError> {
-        refuse(scenario)?;
-        refuse_others(IMPLEMENTED, &decisions)?;
+        refused::refuse(scenario)?;
+        refuse_others(refused::IMPLEMENTED, &decisions)?;
         let mut setup = Self {
             decisions,
             scenario: scenario.clone(),
@@ -320,122 +237,5 @@ impl Setup {
             acquires,
         });
         self.leaves.push(Leaf { ops });
-    }
-
-    fn find_private(&mut self) {
-        for user in 0..self.users.len() {
-            let leaf = self.users[user].leaf;
-            for at in 0..self.leaves[leaf].ops.len() {
-                self.leaves[leaf].ops[at].private = self.is_private(&self.users[user], at);
-            }
-        }
-    }
-
-    fn is_private(&self, user: &User, at: usize) -> bool {
-        let ops = &self.leaves[user.leaf].ops;
-        let uncontended = |resource| {
-            let mut own = user.acquires.iter().filter(|(own, _)| *own == resource);
-            !own.any(|(_, mode)| self.rivals(user, resource, *mode).next().is_some())
-        };
-        match ops[at].action {
-            Action::Try { resource, .. } | Action::Release(resource) => uncontended(resource),
-            Action::SetTdel { .. } => uncontended(Resource::SeptEntry),
-            // Only a host sets TDHP, and guests look at it with TDEL set, which the caller has.
-            Action::ClearTdhp => !self
-                .rivals(user, Resource::SeptEntry, Mode::Host)
-                .any(|rival| rival.acquires.contains(&(Resource::SeptEntry, Mode::Host))),
-            Action::TestTdhp { .. } => uncontended(Resource::SeptEntry),
-            Action::Do(effect, _) => match effect {
-                // Under the epoch lock, with its acquisition (docs/model.md, "The three merged checks").
-                Effect::SampleEpoch | Effect::AdvanceEpoch => at > 0 && takes_epoch(ops[at - 1]),
-                // Only the zapper reads or writes BEPOCH; the state is read under the entry's lock.
-                Effect::RecordBepoch | Effect::CheckLeaf | Effect::AttrCheck => true,
-                // The copy of TDHP that is made here counts only where it is stored back.
-                Effect::AcceptCheck => self.keeps_host_priority,
-                _ => false,
-            },
-        }
-    }
-
-    /// Who can hold `resource` against `user`'s taking it in `mode`, or the other way round.
-    fn rivals<'a>(
-        &'a self,
-        user: &'a User,
-        resource: Resource,
-        mode: Mode,
-    ) -> impl Iterator<Item = &'a User> + 'a {
-        self.users.iter().filter(move |rival| {
-            let other_cpu =
-                user.by_zapper != rival.by_zapper || (!user.by_zapper && self.scenario.vcpus > 1);
-            // A fault freezes the page's SPTE first: no two are in TDH.MEM.PAGE.AUG on one page.
-            let frozen = user.leaf == usize::from(AUG)
-                && rival.leaf == usize::from(AUG)
-                && resource.is_per_page();
-            other_cpu
-                && !resource.is_per_vcpu()
-                && !frozen
-                && !user.locks.excludes(rival.locks)
-                && rival
-                    .acquires
-                    .iter()
-                    .any(|(other, held)| *other == resource && mode.conflicts(*held))
-        })
-    }
-
-    /// Every (loser, lock, holder) that can meet: the loser's place and the holder's among the leaves.
-    #[must_use]
-    pub fn collisions(&self) -> Vec<(u8, Resource, u8)> {
-        let mut all = Vec::new();
-        for user in &self.users {
-            for (resource, mode) in &user.acquires {
-                for rival in self.rivals(user, *resource, *mode) {
-                    all.push((user.leaf as u8, *resource, rival.leaf as u8));
-                }
-            }
-        }
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-}
-
-fn takes_epoch(op: Op) -> bool {
-    matches!(
-        op.action,
-        Action::Try {
-            resource: Resource::TdEpoch,
-            ..
-        }
-    )
-}
-
-fn refuse(scenario: &Scenario) -> Result<(), SetupError> {
-    let not_there = |what, remedy| Err(SetupError::NotThere { what, remedy });
-    if scenario.vcpus == 0 || scenario.vcpus > MAX_VCPUS {
-        return not_there("room for that many vCPUs", "ask for 1 to 4");
-    }
-    if scenario.pages != 1 {
-        return not_there("second page", "ask for one page, or the packed model");
-    }
-    if !scenario.threads.is_empty() {
-        return not_there("ioctl threads", "ask the packed model");
-    }
-    if !scenario.finalized {
-        return not_there(
-            "TD that is not finalized",
-            "ask the packed model: no vCPU runs before TDH.MR.FINALIZE",
-        );
-    }
-    let more = [
-        (scenario.inodes != 1, "second inode"),
-        (!scenario.zap.is_empty(), "other zapper than the profile's"),
-        (scenario.zappers != 1, "second zapper"),
-        (scenario.migrate, "CPU that a vCPU could move to"),
-        (scenario.late, "vCPU that is created later"),
-        (scenario.host_priority_timeout, "HP_LOCK_TIMEOUT"),
-    ];
-    match more.iter().find(|(asked, _)| *asked) {
-        Some((_, what)) => not_there(what, "ask the packed model"),
-        None => Ok(()),
     }
 }

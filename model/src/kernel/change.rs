@@ -1,112 +1,16 @@
 //! One KVM lock more, or one less, on one code path: `mmu_lock:write@KVM_TDX_FINALIZE_VM`.
 
+mod error;
+mod order;
+
+pub use error::{ChangeError, Place};
+use order::{Taken, carve, check_order, inner_locks, insert, issues, twice};
+
 use super::path::set;
-use super::{CodePath, Deed, Group, KernelProfile};
+use super::{CodePath, KernelProfile};
 use crate::closed_enum::ClosedEnum;
 use crate::data::suggest;
 use crate::resource::{KvmLock, KvmMode};
-
-/// The part of a profile that a lock is added to or taken from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Everything that a code path does, or a page removal, by name.
-    Whole(String),
-    /// One SEAMCALL of a code path.
-    Call {
-        /// The code path.
-        path: String,
-        /// The SEAMCALL's key.
-        leaf: String,
-    },
-}
-
-impl Place {
-    /// As it is written: `KVM_TDX_INIT_VCPU`, `KVM_TDX_INIT_VCPU/TDH.VP.INIT@1`.
-    #[must_use]
-    pub fn text(&self) -> String {
-        match self {
-            Self::Whole(name) => name.clone(),
-            Self::Call { path, leaf } => format!("{path}/{leaf}"),
-        }
-    }
-
-    fn parse(text: &str) -> Self {
-        match text.split_once("/TDH.") {
-            Some((path, leaf)) => Self::Call {
-                path: path.to_owned(),
-                leaf: format!("TDH.{leaf}"),
-            },
-            None => Self::Whole(text.to_owned()),
-        }
-    }
-}
-
-/// Why a lock can not be added or taken away.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
-    /// Not `LOCK:MODE@PATH`.
-    #[error(
-        "`{given}`: write LOCK:MODE@PATH or LOCK:MODE@PATH/LEAF, as in mmu_lock:write@KVM_TDX_FINALIZE_VM"
-    )]
-    Shape {
-        /// What was given.
-        given: String,
-    },
-    /// No such lock.
-    #[error("unknown KVM lock `{given}`; it is one of {}", .known.join(", "))]
-    UnknownLock {
-        /// What was given.
-        given: String,
-        /// What there is.
-        known: Vec<&'static str>,
-    },
-    /// Neither read nor write.
-    #[error("a KVM lock is held `read` or `write`, not `{given}`")]
-    UnknownMode {
-        /// What was given.
-        given: String,
-    },
-    /// No such path, or the path does not issue the SEAMCALL.
-    #[error("kernel {kernel} has no `{given}`{hint}")]
-    UnknownPlace {
-        /// The profile.
-        kernel: String,
-        /// What was given.
-        given: String,
-        /// The closest there is.
-        hint: String,
-    },
-    /// The lock is held there already: a thread would wait for itself.
-    #[error("{place} would take {lock} twice: it waits for itself")]
-    Twice {
-        /// Where.
-        place: String,
-        /// Which.
-        lock: &'static str,
-    },
-    /// The lock is taken inside one that KVM takes inside it.
-    #[error(
-        "{place} would take {inner} inside {outer}; everywhere else KVM takes {outer} inside {inner}"
-    )]
-    Order {
-        /// Where.
-        place: String,
-        /// The lock taken later.
-        inner: &'static str,
-        /// The lock held.
-        outer: &'static str,
-    },
-    /// The lock is not held there.
-    #[error("{place} does not hold {lock}")]
-    NotHeld {
-        /// Where.
-        place: String,
-        /// Which.
-        lock: &'static str,
-    },
-}
-
-type Taken = (KvmLock, KvmMode);
 
 impl KernelProfile {
     /// Holds one lock more, spelled `LOCK:MODE@PATH` or `LOCK:MODE@PATH/LEAF`.
@@ -286,79 +190,6 @@ fn known_lock(given: &str) -> Result<KvmLock, ChangeError> {
         given: given.to_owned(),
         known: KvmLock::ALL.iter().map(|lock| lock.key()).collect(),
     })
-}
-
-fn twice(place: &str, lock: KvmLock) -> ChangeError {
-    ChangeError::Twice {
-        place: place.to_owned(),
-        lock: lock.key(),
-    }
-}
-
-fn issues(group: &Group, leaf: &str) -> bool {
-    let wanted = |deed: &Deed| matches!(deed, Deed::Seamcall(key) if key == leaf);
-    group.deeds.iter().any(wanted)
-}
-
-/// The locks taken inside a path's own, `premap`'s mmu_lock included.
-fn inner_locks(path: &CodePath) -> Vec<Taken> {
-    let premaps = path.deeds().any(|deed| *deed == Deed::Premap);
-    let premap = premaps.then_some((KvmLock::MmuLock, KvmMode::Read));
-    let groups = path.groups.iter().flat_map(|group| group.under.clone());
-    groups.chain(premap).collect()
-}
-
-/// Where KVM's order puts it. A reader may become a writer.
-fn insert(order: &mut Vec<Taken>, taken: Taken, place: &str) -> Result<(), ChangeError> {
-    if let Some(held) = order.iter_mut().find(|(lock, _)| *lock == taken.0) {
-        if held.1 == taken.1 || taken.1 == KvmMode::Read {
-            return Err(twice(place, taken.0));
-        }
-        held.1 = taken.1;
-        return Ok(());
-    }
-    let rank = taken.0.rank();
-    let same = order.iter().find(|(lock, _)| lock.rank() == rank);
-    if let Some((lock, _)) = same {
-        return Err(twice(place, *lock));
-    }
-    let at = order.partition_point(|(lock, _)| lock.rank() < rank);
-    order.insert(at, taken);
-    Ok(())
-}
-
-fn check_order(outer: &[Taken], inner: KvmLock, place: &str) -> Result<(), ChangeError> {
-    match outer.iter().find(|(lock, _)| lock.rank() >= inner.rank()) {
-        Some((lock, _)) if lock.rank() == inner.rank() => Err(twice(place, *lock)),
-        Some((lock, _)) => Err(ChangeError::Order {
-            place: place.to_owned(),
-            inner: inner.key(),
-            outer: lock.key(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// A group of deeds as up to three: the call alone is put under the lock.
-fn carve(group: Group, leaf: &str, taken: Taken) -> Vec<Group> {
-    let wanted = |deed: &Deed| matches!(deed, Deed::Seamcall(key) if key == leaf);
-    let mut groups: Vec<Group> = Vec::new();
-    for deed in group.deeds {
-        let under = if wanted(&deed) {
-            vec![taken]
-        } else {
-            Vec::new()
-        };
-        match groups.last_mut() {
-            Some(last) if last.under == under => last.deeds.push(deed),
-            _ => groups.push(Group {
-                under,
-                on_failure: group.on_failure,
-                deeds: vec![deed],
-            }),
-        }
-    }
-    groups
 }
 
 #[cfg(test)]
