@@ -49,6 +49,13 @@ pub enum Difference {
         /// What was found.
         found: u64,
     },
+    /// Another number of preemptions.
+    Preemptions {
+        /// What was expected.
+        expected: usize,
+        /// What was found.
+        found: Option<usize>,
+    },
     /// Another number of views.
     Views {
         /// What was expected.
@@ -91,7 +98,10 @@ impl Difference {
                 found: Verdict::Unknown(_),
                 ..
             } => Exit::Unknown,
-            Self::Verdict { .. } | Self::States { .. } | Self::Views { .. } => Exit::Violated,
+            Self::Verdict { .. }
+            | Self::States { .. }
+            | Self::Preemptions { .. }
+            | Self::Views { .. } => Exit::Violated,
             Self::Unproved { exit, .. } => *exit,
             Self::Engines(_) => Exit::Disagreement,
             Self::NotAsked { .. } => Exit::Unknown,
@@ -122,6 +132,13 @@ impl std::fmt::Display for Difference {
                 expected: None,
                 found,
             } => write!(f, "{found} states, and the suite records no number"),
+            Self::Preemptions { expected, found } => {
+                let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
+                write!(
+                    f,
+                    "expected {expected} as the fewest preemptions, found {found}"
+                )
+            }
             Self::Views { expected, found } => {
                 write!(
                     f,
@@ -200,6 +217,12 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
                         expected: run.states,
                         found: report.states,
                     });
+                }
+                if let Some(expected) = run.code.fewest
+                    && report.preemptions != Some(expected)
+                {
+                    let found = report.preemptions;
+                    differences.push(Difference::Preemptions { expected, found });
                 }
                 if let Some(divergence) = &report.divergence {
                     differences.push(Difference::Engines(format!(

@@ -91,12 +91,16 @@ pub struct CodeSettings {
     pub zero_step_armed: bool,
     /// loom: the most preemptions.
     pub preemptions: Option<usize>,
+    /// loom: the fewest preemptions that violate, looked for bound after bound.
+    pub fewest: Option<usize>,
     /// loom: the most executions.
     pub executions: Option<usize>,
     /// shuttle: the number of schedules.
     pub schedules: Option<usize>,
     /// shuttle: the depth of PCT.
     pub pct: Option<usize>,
+    /// shuttle: where the choice of schedules begins.
+    pub seed: Option<u64>,
     /// shuttle: every schedule is held against the packed model.
     pub conformance: bool,
 }
@@ -108,9 +112,11 @@ impl CodeSettings {
             "laps",
             "zero_step_armed",
             "preemptions",
+            "fewest",
             "executions",
             "schedules",
             "pct",
+            "seed",
             "conformance",
         ])?;
         let number = |key: &str| Ok(row.number(key)?.map(|number| number as usize));
@@ -122,9 +128,11 @@ impl CodeSettings {
             laps: number("laps")?,
             zero_step_armed: row.boolean("zero_step_armed", false)?,
             preemptions: number("preemptions")?,
+            fewest: number("fewest")?,
             executions: number("executions")?,
             schedules: number("schedules")?,
             pct: number("pct")?,
+            seed: row.number("seed")?,
             conformance: row.boolean("conformance", false)?,
         })
     }

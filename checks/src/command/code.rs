@@ -4,15 +4,16 @@ use super::{Failure, cut_short, explain, output};
 use crate::cli::CodeArgs;
 use crate::exit::Exit;
 use crate::forms::code::request::version;
-use crate::forms::code::{CodeAnswer, CodeRequest, Engine, SavedSchedule, child, engine, schedule};
+use crate::forms::code::{
+    CodeAnswer, CodeRequest, Engine, SavedSchedule, child, engine, fewest, schedule,
+};
 use crate::question::{Question, QuestionError, Source};
 use crate::report::grouped;
 use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
-use seamcheck_model::scenario::{MAX_VCPUS, Scenario};
-use seamcheck_model::threads::Window;
+use seamcheck_model::scenario::Scenario;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -25,10 +26,7 @@ pub(super) fn code(args: &CodeArgs) -> Result<Exit, Failure> {
         Some(path) => replay(path)?,
         None => {
             let request = request(args)?;
-            let answer = match request.engine {
-                Engine::Loom => child::answer(&request)?,
-                _ => engine::answer(&request)?,
-            };
+            let answer = fewest::answer(&request)?;
             (request, answer)
         }
     };
@@ -101,8 +99,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let window = args.window.as_deref().map(|name| choice("window", name));
     let window = window.transpose()?.unwrap_or(base.window);
     let vcpus = args.vcpus.map_or(base.vcpus, usize::from);
-    let from_the_start = window == Window::Whole && !args.zero_step_armed;
-    Ok(CodeRequest {
+    let request = CodeRequest {
         memory: choice("memory", &args.memory)?,
         module: version(&args.module).map_err(usage)?,
         property: explain::property(&args.property)?,
@@ -110,16 +107,21 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         vcpus,
         laps: args.laps.map_or(base.laps, usize::from),
         zero_step_armed: args.zero_step_armed,
+        migrate: args.migrate,
+        late: args.late,
         preemptions: args.preemptions.map(usize::from),
+        fewest: args.fewest,
         executions: args.executions as usize,
         schedules: args.schedules as usize,
         pct: args.pct.map(usize::from),
         seed: args.seed,
-        conformance: args.engine == Engine::Shuttle
-            && !args.no_conformance
-            && from_the_start
-            && vcpus <= MAX_VCPUS,
         ..base
+    };
+    let conformance =
+        args.engine == Engine::Shuttle && !args.no_conformance && request.can_conform();
+    Ok(CodeRequest {
+        conformance,
+        ..request
     })
 }
 
@@ -169,6 +171,22 @@ fn save(path: &Path, request: &CodeRequest, answer: &CodeAnswer) -> Result<(), F
     output::write(path, &(text + "\n"))
 }
 
+fn fewest_text(answer: &CodeAnswer) -> String {
+    let without = answer.without.iter().enumerate();
+    let without: Vec<String> = without
+        .map(|(bound, executions)| format!("none of {} with {bound}", grouped(*executions)))
+        .collect();
+    let found = match answer.preemptions {
+        Some(1) => "1 preemption violates".to_owned(),
+        Some(bound) => format!("{bound} preemptions violate"),
+        None => "no number of preemptions violates".to_owned(),
+    };
+    if without.is_empty() {
+        return found;
+    }
+    format!("{found}; {}", without.join(", "))
+}
+
 const fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Holds => "holds",
@@ -206,6 +224,9 @@ fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict) -> String 
             grouped(answer.turned_back)
         ),
     );
+    if request.fewest {
+        line("fewest", &fewest_text(answer));
+    }
     if request.conformance {
         let held = match answer.conforming {
             1 => "1 schedule is inside the model".to_owned(),

@@ -8,7 +8,7 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::scenario;
 use seamcheck_model::system::{Reductions, System};
 use seamcheck_model::threads::{
-    Budget, Entry, Strategy, Window, conformance, run_on_threads, run_under_loom, run_under_shuttle,
+    Budget, Entry, Strategy, conformance, run_on_threads, run_under_loom, run_under_shuttle,
 };
 
 /// Runs a request.
@@ -81,6 +81,7 @@ fn model(request: &CodeRequest) -> Result<System, QuestionError> {
     let scenario = scenario::Scenario {
         vcpus: request.vcpus,
         exit_reason: true,
+        migrate: request.migrate,
         ..scenario::Scenario::default()
     };
     request.question(scenario)?.system(Reductions::NONE)
@@ -95,10 +96,16 @@ fn check(request: &CodeRequest) -> Result<(), QuestionError> {
             known.join(", ")
         )));
     }
-    let from_the_start = request.window == Window::Whole && !request.zero_step_armed;
-    if request.conformance && (!from_the_start || request.vcpus > scenario::MAX_VCPUS) {
+    if request.engine == Engine::Std && WATCHED[..2].contains(&request.property) {
         return Err(QuestionError::Usage(format!(
-            "only whole removals from the start, by at most {} vCPUs, can be held against the model",
+            "`{}` is about two threads at once: loom and shuttle see it, real threads record nothing",
+            request.property.key()
+        )));
+    }
+    if request.conformance && !request.can_conform() {
+        return Err(QuestionError::Usage(format!(
+            "only whole removals from the start, by at most {} vCPUs that are there from the start, \
+             and without a request bit, can be held against the model",
             scenario::MAX_VCPUS
         )));
     }

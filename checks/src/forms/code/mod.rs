@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod child;
 pub mod engine;
+pub mod fewest;
 pub mod request;
 pub mod schedule;
 
@@ -13,10 +14,10 @@ pub use answer::CodeAnswer;
 pub use request::{CodeRequest, Engine, WATCHED};
 pub use schedule::SavedSchedule;
 
-use super::FormReport;
+use super::{FormReport, TraceStep};
 use crate::engine::Clock;
 use crate::question::QuestionError;
-use crate::suite::{Form, Run};
+use crate::suite::Run;
 
 /// Runs what a run of the suite asks.
 ///
@@ -25,10 +26,7 @@ use crate::suite::{Form, Run};
 pub(super) fn search(run: &Run) -> Result<FormReport, QuestionError> {
     let clock = Clock::start();
     let request = CodeRequest::of(run)?;
-    let answer = match run.form {
-        Form::Loom => child::answer(&request)?,
-        _ => engine::answer(&request)?,
-    };
+    let answer = fewest::answer(&request)?;
     Ok(FormReport {
         verdicts: run
             .expect
@@ -39,7 +37,9 @@ pub(super) fn search(run: &Run) -> Result<FormReport, QuestionError> {
         unit: request.engine.unit(),
         elapsed: clock.elapsed(),
         missing: Vec::new(),
-        trace: Vec::new(),
+        reach: Some(answer.reach_text(&request)),
+        preemptions: answer.preemptions,
+        trace: answer.events.into_iter().map(TraceStep).collect(),
         divergence: answer.divergence,
     })
 }
