@@ -110,9 +110,9 @@ fn by_column<'a, T, U>(values: &'a [T], text: impl Fn(&'a T) -> U) -> BTreeMap<&
 pub fn markdown(rows: &[Row]) -> String {
     let mut out = String::from(
         "# The same verdicts from independent forms\n\n\
-         The claim, `no-second-busy`, for every check of the packed model that a second form answers too.\n\
-         The actors are another model, loom and shuttle run code. Lengths are\n\
-         each form's own: what is one step differs, and loom and shuttle count executions and schedules.\n\
+         The claim, `no-second-busy`, for every check of the packed model that a second form answers too,\n\
+         and for every mutant. The actors are another model, loom and shuttle run code. Lengths are each\n\
+         form's own: what is one step differs, and loom and shuttle count executions and schedules.\n\
          *unknown*: a sample was made and none of it violates, or an execution did not end. A letter: the\n\
          question is none for that form, for the reason below the tables. Blank: not run. `check list\n\
          --agreement` prints this chapter from what the suite expects, and a test keeps it the same; `check\n\
@@ -120,9 +120,17 @@ pub fn markdown(rows: &[Row]) -> String {
     );
     let reasons = reasons(rows);
     let claim = |row: &&Row| row.property == Property::NoSecondBusy;
-    table(&mut out, "check", rows.iter().filter(claim), &reasons);
+    let told = |row: &&Row| row.verdicts() > 1 || is_mutant(row);
+    table(
+        &mut out,
+        "check",
+        rows.iter().filter(claim).filter(told),
+        &reasons,
+    );
     out.push_str("\n## The other properties\n\n");
-    let other = |row: &&Row| !claim(row) && !row.property.is_liveness();
+    out.push_str("Where the code has an answer, or the check is a mutant.\n\n");
+    let other =
+        |row: &&Row| !claim(row) && !row.property.is_liveness() && (is_mutant(row) || by_code(row));
     table(
         &mut out,
         "check, property",
@@ -136,10 +144,23 @@ pub fn markdown(rows: &[Row]) -> String {
     out
 }
 
+/// Named as one in docs/mutants.md.
+fn is_mutant(row: &Row) -> bool {
+    let number = row.mutant.strip_prefix('M').unwrap_or_default();
+    number.starts_with(|first: char| first.is_ascii_digit())
+}
+
+fn by_code(row: &Row) -> bool {
+    let columns = Column::ALL.iter().zip(&row.cells);
+    columns
+        .filter(|(column, _)| matches!(column, Column::Loom | Column::Shuttle))
+        .any(|(_, cell)| matches!(cell, Cell::Verdict(_)))
+}
+
 /// A letter for each reason.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 
-/// Rows that more than one form has something to say of, both memory models side by side.
+/// Rows, both memory models side by side.
 fn table<'a>(
     out: &mut String,
     what: &str,
@@ -153,7 +174,7 @@ fn table<'a>(
     let _ = writeln!(out, "| {what} | {} |", heads.join(" | "));
     let _ = writeln!(out, "| --- |{}", " --- |".repeat(heads.len()));
     let mut names: Vec<(&str, Property)> = Vec::new();
-    for row in rows.clone().filter(|row| row.verdicts() > 1) {
+    for row in rows.clone() {
         let name = (row.mutant.as_str(), row.property);
         if !names.contains(&name) {
             names.push(name);
