@@ -138,6 +138,10 @@ fn is_plain(run: &Run) -> bool {
         exit_reason: run.scenario.exit_reason,
         migrate: run.scenario.migrate,
         late: run.scenario.late,
+        // The model is asked with a smaller guest where vCPUs are created late, to be smaller itself; what
+        // guests do is no part of that question.
+        attr: run.scenario.attr || !run.scenario.late,
+        zero_step: run.scenario.zero_step || !run.scenario.late,
         ..Scenario::default()
     };
     run.scenario == plain && run.scenario.vcpus > 0
