@@ -268,6 +268,9 @@ pub(crate) struct CodeArgs {
     /// loom: the most preemptions of an execution. Default: no bound.
     #[arg(long, value_name = "K")]
     pub(crate) preemptions: Option<u16>,
+    /// loom: look for the violating execution with the fewest preemptions: none, then one, then two, …
+    #[arg(long)]
+    pub(crate) fewest: bool,
     /// loom: give up after this many executions; the verdict is then `unknown`.
     #[arg(long, value_name = "N", default_value_t = EXECUTIONS as u32)]
     pub(crate) executions: u32,
@@ -304,6 +307,12 @@ pub(crate) struct CodeArgs {
     /// 0-step is armed on every vCPU at the start.
     #[arg(long)]
     pub(crate) zero_step_armed: bool,
+    /// vCPUs come back on another CPU now and then (M18).
+    #[arg(long)]
+    pub(crate) migrate: bool,
+    /// vCPUs are created after the start, at any time (M30, M31).
+    #[arg(long)]
+    pub(crate) late: bool,
     /// TDX module as code: 1.5.05 or 2.0.12.
     #[arg(long, value_name = "VERSION", default_value = "1.5.05")]
     pub(crate) module: String,
@@ -313,8 +322,8 @@ pub(crate) struct CodeArgs {
     /// Change a decision of the protocol (`check list --decisions`).
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
-    /// What must never happen: no-second-busy, flag-tested, epoch-empty, tracked-remove,
-    /// interrupt-once, no-mark-left, kick-only-when-busy or no-bug-on.
+    /// What must never happen: any property that is not about the end (`check list` names them); real
+    /// threads do not see no-vcpu-inside and flag-under-mmu-lock.
     #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]
     pub(crate) property: String,
     /// Print the answer as JSON (seamcheck.code.v1).

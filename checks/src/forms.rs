@@ -25,9 +25,13 @@ pub struct FormReport {
     pub unit: &'static str,
     /// Wall-clock time.
     pub elapsed: Duration,
+    /// How far the code was run, in words; `None` for a model.
+    pub reach: Option<String>,
+    /// The fewest preemptions that violate, when they were looked for.
+    pub preemptions: Option<usize>,
     /// Witnesses that were not seen, in words.
     pub missing: Vec<String>,
-    /// The shortest counterexample to the first property that is violated, if the form has one.
+    /// The shortest counterexample (the code: the first that was found) to the first property that is violated, if the form has one.
     pub trace: Vec<TraceStep>,
     /// Where the code did what the packed model can not.
     pub divergence: Option<String>,

@@ -58,6 +58,13 @@ pub enum Difference {
         /// What was found.
         found: u64,
     },
+    /// Another number of preemptions.
+    Preemptions {
+        /// What was expected.
+        expected: usize,
+        /// What was found.
+        found: Option<usize>,
+    },
     /// Another number of views.
     Views {
         /// What was expected.
@@ -102,9 +109,11 @@ impl Difference {
                 found: Verdict::Unknown(_),
                 ..
             } => Exit::Unknown,
-            Self::Verdict { .. } | Self::States { .. } | Self::Held { .. } | Self::Views { .. } => {
-                Exit::Violated
-            }
+            Self::Verdict { .. }
+            | Self::States { .. }
+            | Self::Held { .. }
+            | Self::Preemptions { .. }
+            | Self::Views { .. } => Exit::Violated,
             Self::Unproved { exit, .. } => *exit,
             Self::Engines(_) => Exit::Disagreement,
             Self::NoOpinion(Cut::Interrupted) => Exit::Interrupted,
@@ -141,6 +150,13 @@ impl std::fmt::Display for Difference {
                 expected,
                 found,
             } => write!(f, "expected {expected} {what}, found {found}"),
+            Self::Preemptions { expected, found } => {
+                let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
+                write!(
+                    f,
+                    "expected {expected} as the fewest preemptions, found {found}"
+                )
+            }
             Self::Views { expected, found } => {
                 write!(
                     f,
@@ -222,6 +238,12 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
                     });
                 }
                 differences.extend(wrong_held(&run, &report));
+                if let Some(expected) = run.code.fewest
+                    && report.preemptions != Some(expected)
+                {
+                    let found = report.preemptions;
+                    differences.push(Difference::Preemptions { expected, found });
+                }
                 if let Some(divergence) = &report.divergence {
                     differences.push(Difference::Engines(format!(
                         "the code is not inside the model: {divergence}"

@@ -154,12 +154,16 @@ pub struct CodeSettings {
     pub barriers_in_locks: bool,
     /// loom: the most preemptions.
     pub preemptions: Option<usize>,
+    /// loom: the fewest preemptions that violate, looked for bound after bound.
+    pub fewest: Option<usize>,
     /// loom: the most executions.
     pub executions: Option<usize>,
     /// shuttle: the number of schedules.
     pub schedules: Option<usize>,
     /// shuttle: the depth of PCT.
     pub pct: Option<usize>,
+    /// shuttle: where the choice of schedules begins.
+    pub seed: Option<u64>,
     /// Every execution or schedule is held against the packed model.
     pub conformance: bool,
 }
@@ -173,9 +177,11 @@ impl CodeSettings {
             "marked",
             "barriers_in_locks",
             "preemptions",
+            "fewest",
             "executions",
             "schedules",
             "pct",
+            "seed",
             "conformance",
         ])?;
         let number = |key: &str| Ok(row.number(key)?.map(|number| number as usize));
@@ -189,9 +195,11 @@ impl CodeSettings {
             marked: row.boolean("marked", false)?,
             barriers_in_locks: row.boolean("barriers_in_locks", false)?,
             preemptions: number("preemptions")?,
+            fewest: number("fewest")?,
             executions: number("executions")?,
             schedules: number("schedules")?,
             pct: number("pct")?,
+            seed: row.number("seed")?,
             conformance: row.boolean("conformance", false)?,
         })
     }

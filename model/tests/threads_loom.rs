@@ -172,16 +172,6 @@ fn a_run_that_is_cut_short_says_so() {
 }
 
 #[test]
-fn a_decision_the_code_does_not_implement_is_refused() {
-    let scenario = Scenario::of_window(changed("flag_return", "sleep"), Window::Block);
-    let refused = run_under_loom(&scenario, Weak, Property::NoSecondBusy, ALL).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "this form of the protocol does not implement `flag_return = \"sleep\"`"
-    );
-}
-
-#[test]
 fn what_loom_can_not_run_is_refused_before_it_panics() {
     let mut many = Scenario::of_window(merged(), Window::Block);
     many.vcpus = 5;

@@ -3,31 +3,13 @@
 mod common;
 
 use common::Outcome;
+use common::code::model;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
-use seamcheck_model::scenario;
-use seamcheck_model::system::{Reductions, System};
 use seamcheck_model::threads::{
     Budget, Entry, Scenario, ShuttleReport, Steps, Strategy, Version, conformance, run_on_threads,
     run_under_shuttle,
 };
-
-/// The packed model of the same protocol: no reduction, so that a transition is a step.
-fn model(module: &str, decisions: Decisions, vcpus: usize) -> Outcome<System> {
-    let scenario = scenario::Scenario {
-        vcpus,
-        exit_reason: true,
-        ..scenario::Scenario::default()
-    };
-    let (table, kernel) = (common::table(module)?, common::profile("6.16")?);
-    Ok(System::new(
-        &table,
-        &kernel,
-        decisions,
-        scenario,
-        Reductions::NONE,
-    )?)
-}
 
 fn budget(strategy: Strategy, schedules: usize) -> Budget {
     Budget {

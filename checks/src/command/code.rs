@@ -6,7 +6,7 @@ use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
 use crate::forms::code::request::version;
 use crate::forms::code::{
-    CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, schedule,
+    CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, fewest, schedule,
 };
 use crate::question::{Question, QuestionError, Source};
 use crate::report::{grouped, of_form, rests_on_text};
@@ -15,7 +15,7 @@ use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
-use seamcheck_model::scenario::{MAX_VCPUS, Memory, Scenario};
+use seamcheck_model::scenario::{Memory, Scenario};
 use seamcheck_model::threads;
 use seamcheck_model::threads::Window;
 use serde::Serialize;
@@ -36,10 +36,7 @@ pub(super) fn code(args: &CodeArgs, watch: &Watch) -> Result<Exit, Failure> {
         Some(path) => replay(path, patience)?,
         None => {
             let request = request(args)?;
-            let answer = match request.engine {
-                Engine::Loom => child::answer(&request, patience)?,
-                _ => engine::answer(&request, patience)?,
-            };
+            let answer = fewest::answer(&request, patience)?;
             (request, answer)
         }
     };
@@ -108,8 +105,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let window = args.window.as_deref().map(|name| choice("window", name));
     let window = window.transpose()?.unwrap_or(base.window);
     let vcpus = args.vcpus.map_or(base.vcpus, usize::from);
-    let from_the_start = window == Window::Whole && !args.zero_step_armed;
-    Ok(CodeRequest {
+    let request = CodeRequest {
         memory: choice("memory", &args.memory)?,
         module: version(&args.module).map_err(usage)?,
         property: explain::property(&args.property)?,
@@ -119,19 +115,21 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         zero_step_armed: args.zero_step_armed,
         marked: args.marked,
         barriers_in_locks: args.barriers_in_locks,
+        migrate: args.migrate,
+        late: args.late,
         preemptions: args.preemptions.map(usize::from),
+        fewest: args.fewest,
         executions: args.executions as usize,
         schedules: args.schedules as usize,
         pct: args.pct.map(usize::from),
         seed: args.seed,
-        conformance: !args.no_conformance
-            && match args.engine {
-                Engine::Loom => true,
-                Engine::Shuttle => from_the_start && vcpus <= MAX_VCPUS,
-                Engine::Std => false,
-            },
         against: against.into_iter().collect(),
         ..base
+    };
+    let conformance = !args.no_conformance && request.can_conform();
+    Ok(CodeRequest {
+        conformance,
+        ..request
     })
 }
 
@@ -198,6 +196,22 @@ fn save(path: &Path, request: &CodeRequest, answer: &CodeAnswer) -> Result<(), F
     let text = serde_json::to_string_pretty(&saved)
         .map_err(|error| Failure::Internal(error.to_string()))?;
     output::write(path, &(text + "\n"))
+}
+
+fn fewest_text(answer: &CodeAnswer) -> String {
+    let without = answer.without.iter().enumerate();
+    let without: Vec<String> = without
+        .map(|(bound, executions)| format!("none of {} with {bound}", grouped(*executions)))
+        .collect();
+    let found = match answer.preemptions {
+        Some(1) => "1 preemption violates".to_owned(),
+        Some(bound) => format!("{bound} preemptions violate"),
+        None => "no number of preemptions violates".to_owned(),
+    };
+    if without.is_empty() {
+        return found;
+    }
+    format!("{found}; {}", without.join(", "))
 }
 
 /// The ledger's numbers, of the profile that was named where it is still there.
@@ -286,6 +300,9 @@ fn text(request: &CodeRequest, answer: &CodeAnswer, verdict: Verdict, rests_on: 
             grouped(answer.turned_back)
         ),
     );
+    if request.fewest {
+        line("fewest", &fewest_text(answer));
+    }
     for (name, value) in conformance(request, answer) {
         line(name, &value);
     }

@@ -53,6 +53,8 @@ pub fn search(
         states: found.states,
         unit: "states",
         elapsed: clock.elapsed(),
+        reach: None,
+        preemptions: None,
         missing: found.missing.iter().map(|witness| witness.text()).collect(),
         trace,
         divergence: None,

@@ -115,43 +115,41 @@ fn by_column<'a, T, U>(values: &'a [T], text: impl Fn(&'a T) -> U) -> BTreeMap<&
     columns.zip(values.iter().map(text)).collect()
 }
 
-/// A chapter of the book: the claim in every form.
+/// A chapter of the book: every property in every form, the claim first.
 #[must_use]
 pub fn markdown(rows: &[Row]) -> String {
     let mut out = String::from(
         "# The same verdicts from independent forms\n\n\
-         The claim, `no-second-busy`, for every check of the packed model that a second form answers too.\n\
-         The actors are another model, loom and shuttle run code. Lengths are each form's own: what is\n\
-         one step differs, and loom and shuttle count executions and schedules. *unknown*: a sample was\n\
-         made and none of it violates. A dash: it can not see that, because it is sequentially consistent.\n\
-         Blank: not run. `check list --agreement` prints this chapter from what the suite expects, and a\n\
-         test keeps it the same; `check run` holds each cell against a search, and `check agree` prints\n\
-         the whole matrix.\n\n",
+         The claim, `no-second-busy`, for every check of the packed model that a second form answers too,\n\
+         and for every mutant. The actors are another model, loom and shuttle run code. Lengths are each\n\
+         form's own: what is one step differs, and loom and shuttle count executions and schedules.\n\
+         *unknown*: a sample was made and none of it violates, or an execution did not end. A letter: the\n\
+         question is none for that form, for the reason below the tables. Blank: not run. `check list\n\
+         --agreement` prints this chapter from what the suite expects, and a test keeps it the same; `check\n\
+         run` holds each cell against a search, and `check agree` prints the whole matrix.\n\n",
     );
-    let heads = Memory::ALL
-        .iter()
-        .flat_map(|memory| Column::ALL.map(|column| format!("{} {}", memory.key(), column.name())));
-    let heads: Vec<String> = heads.collect();
-    let _ = writeln!(out, "| check | {} |", heads.join(" | "));
-    let _ = writeln!(out, "| --- |{}", " --- |".repeat(heads.len()));
+    let reasons = reasons(rows);
     let claim = |row: &&Row| row.property == Property::NoSecondBusy;
-    let mut checks: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(claim).filter(|row| row.verdicts() > 1) {
-        if !checks.contains(&row.mutant.as_str()) {
-            checks.push(&row.mutant);
-        }
-    }
-    for check in checks {
-        let cells = Memory::ALL.iter().flat_map(|memory| {
-            let mut of = rows.iter().filter(claim);
-            let row = of.find(|row| row.mutant == check && row.memory == *memory);
-            Column::ALL
-                .iter()
-                .enumerate()
-                .map(move |(at, _)| row.map_or_else(String::new, |row| in_table(&row.cells[at])))
-        });
-        let cells: Vec<String> = cells.collect();
-        let _ = writeln!(out, "| {check} | {} |", cells.join(" | "));
+    let told = |row: &&Row| row.verdicts() > 1 || is_mutant(row);
+    table(
+        &mut out,
+        "check",
+        rows.iter().filter(claim).filter(told),
+        &reasons,
+    );
+    out.push_str("\n## The other properties\n\n");
+    out.push_str("Where the code has an answer, or the check is a mutant.\n\n");
+    let other =
+        |row: &&Row| !claim(row) && !row.property.is_liveness() && (is_mutant(row) || by_code(row));
+    table(
+        &mut out,
+        "check, property",
+        rows.iter().filter(other),
+        &reasons,
+    );
+    out.push_str("\n## Letters\n\n");
+    for (letter, (_, why)) in LETTERS.chars().zip(&reasons) {
+        let _ = writeln!(out, "- *{letter}*: {why}");
     }
     out.push_str(&not_implemented());
     out
@@ -180,10 +178,69 @@ fn not_implemented() -> String {
     out
 }
 
-fn in_table(cell: &Cell) -> String {
+/// Named as one in docs/mutants.md.
+fn is_mutant(row: &Row) -> bool {
+    let number = row.mutant.strip_prefix('M').unwrap_or_default();
+    number.starts_with(|first: char| first.is_ascii_digit())
+}
+
+fn by_code(row: &Row) -> bool {
+    let columns = Column::ALL.iter().zip(&row.cells);
+    columns
+        .filter(|(column, _)| matches!(column, Column::Loom | Column::Shuttle))
+        .any(|(_, cell)| matches!(cell, Cell::Verdict(_)))
+}
+
+/// A letter for each reason.
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+
+/// Rows, both memory models side by side.
+fn table<'a>(
+    out: &mut String,
+    what: &str,
+    rows: impl Iterator<Item = &'a Row> + Clone,
+    reasons: &[(Column, String)],
+) {
+    let heads = Memory::ALL
+        .iter()
+        .flat_map(|memory| Column::ALL.map(|column| format!("{} {}", memory.key(), column.name())));
+    let heads: Vec<String> = heads.collect();
+    let _ = writeln!(out, "| {what} | {} |", heads.join(" | "));
+    let _ = writeln!(out, "| --- |{}", " --- |".repeat(heads.len()));
+    let mut names: Vec<(&str, Property)> = Vec::new();
+    for row in rows.clone() {
+        let name = (row.mutant.as_str(), row.property);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    for name in names {
+        let cells = Memory::ALL.iter().flat_map(|memory| {
+            let mut rows = rows.clone();
+            let row = rows
+                .find(|row| (row.mutant.as_str(), row.property) == name && row.memory == *memory);
+            (0..Column::ALL.len()).map(move |at| {
+                row.map_or_else(String::new, |row| in_table(&row.cells[at], reasons))
+            })
+        });
+        let cells: Vec<String> = cells.collect();
+        let (check, property) = name;
+        let property = match property {
+            Property::NoSecondBusy => String::new(),
+            property => format!(", {}", property.key()),
+        };
+        let _ = writeln!(out, "| {check}{property} | {} |", cells.join(" | "));
+    }
+}
+
+fn in_table(cell: &Cell, reasons: &[(Column, String)]) -> String {
     match cell {
         Cell::Verdict(verdict) => verdict.to_string(),
-        Cell::CannotSee(_) => "–".into(),
+        Cell::CannotSee(why) => {
+            let at = reasons.iter().position(|(_, known)| known == why);
+            let letter = at.and_then(|at| LETTERS.chars().nth(at));
+            letter.map_or_else(|| "–".to_owned(), |letter| format!("*{letter}*"))
+        }
         Cell::NotRun => String::new(),
     }
 }
@@ -215,8 +272,8 @@ pub fn human(agreement: &Agreement) -> String {
             if group.agrees { "" } else { "  DISAGREE" }
         );
     }
-    for why in reasons(rows) {
-        let _ = writeln!(out, "\n{why}");
+    for (column, why) in reasons(rows) {
+        let _ = writeln!(out, "\n{} cannot see: {why}", column.name());
     }
     for found in apart {
         show(&mut out, found);
@@ -318,16 +375,15 @@ fn padded(cells: &[String]) -> String {
     cells.join(" ").trim_end().to_owned()
 }
 
-/// Why a form cannot see some questions, each reason once.
-fn reasons(rows: &[Row]) -> Vec<String> {
-    let mut reasons: Vec<String> = Vec::new();
+/// Why a form cannot see some questions, each reason once, with the first column that gives it.
+fn reasons(rows: &[Row]) -> Vec<(Column, String)> {
+    let mut reasons: Vec<(Column, String)> = Vec::new();
     for row in rows {
         for (column, cell) in Column::ALL.iter().zip(&row.cells) {
-            if let Cell::CannotSee(why) = cell {
-                let text = format!("{} cannot see: {why}", column.name());
-                if !reasons.contains(&text) {
-                    reasons.push(text);
-                }
+            if let Cell::CannotSee(why) = cell
+                && !reasons.iter().any(|(_, known)| known == why)
+            {
+                reasons.push((*column, why.clone()));
             }
         }
     }

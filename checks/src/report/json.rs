@@ -114,6 +114,10 @@ struct SearchText {
     key_bytes: Option<usize>,
     reductions: Vec<String>,
     never_fired: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preemptions: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -304,6 +308,8 @@ fn search(outcome: &Outcome) -> Option<SearchText> {
             key_bytes: None,
             reductions: Vec::new(),
             never_fired: Vec::new(),
+            reach: form.reach.clone(),
+            preemptions: form.preemptions,
         });
     }
     let packed = outcome.packed.as_ref()?;
@@ -321,5 +327,7 @@ fn search(outcome: &Outcome) -> Option<SearchText> {
         key_bytes: Some(report.key_bytes),
         reductions: reductions(&packed.system),
         never_fired: never_fired(packed),
+        reach: None,
+        preemptions: None,
     })
 }

@@ -240,6 +240,11 @@ pub(super) fn recorded() -> usize {
     JOURNAL.with_borrow(Vec::len)
 }
 
+/// Reads it.
+pub(super) fn with_journal<T>(read: impl FnOnce(&[Entry]) -> T) -> T {
+    JOURNAL.with_borrow(|journal| read(journal))
+}
+
 /// Empties it.
 pub(super) fn take_journal() -> Vec<Entry> {
     JOURNAL.take()

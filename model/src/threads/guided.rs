@@ -122,11 +122,11 @@ impl Scheduler for Guide {
             Some(task) if ids.contains(&task) => Some(task),
             // Not started yet: the main thread starts it.
             Some(_) if ids.contains(&0) => Some(0),
-            // The path is over: whoever is not waiting.
-            _ => ids
-                .iter()
-                .copied()
-                .find(|id| !is_yielding || Some(*id) != current),
+            // The path is over: each goes on until it waits, and then the next.
+            _ => match current.filter(|current| ids.contains(current)) {
+                Some(current) if !is_yielding => Some(current),
+                current => ids.iter().copied().find(|id| Some(*id) > current),
+            },
         };
         let chosen = wanted.or_else(|| ids.first().copied())?;
         Some(TaskId::from(chosen))
@@ -143,6 +143,8 @@ impl Scheduler for Guide {
             Event::Call {
                 leaf: Leaf::Write, ..
             } => 0,
+            // kvm_vcpu_exit_request(): something is pending, or not. 0 is pending.
+            Event::ExitRequest(2) => 0,
             Event::Guest {
                 outcome,
                 tdcall,
@@ -153,7 +155,8 @@ impl Scheduler for Guide {
     }
 }
 
-/// The index of the deed that a free guest ends with; no push either, for it is no multiple of 4.
+/// The index of the deed that a free guest ends with; no push and no request either, for it is no
+/// multiple of 4.
 const END: usize = 5;
 
 /// The deed that makes an event.

@@ -20,10 +20,17 @@ pub(super) const OUTSIDE_GUEST_MODE: u8 = 0;
 const IN_GUEST_MODE: u8 = 1;
 const EXITING_GUEST_MODE: u8 = 2;
 
-/// `struct kvm_vcpu`, and the CPU it is on.
+/// KVM_REQ_NO_VCPU_ENTER_INPROGRESS, the RFC's bit in `vcpu->requests`.
+const NO_VCPU_ENTER: u64 = 1;
+
+/// `struct kvm_vcpu`, and the CPUs it is on in turn: nobody else's.
 struct Vcpu<R: Runtime> {
     mode: R::Mode,
-    interrupts: Interrupts<R>,
+    /// `vcpu->cpu`: an index into `cpus`.
+    cpu: R::Mode,
+    cpus: [Interrupts<R>; 2],
+    /// `vcpu->requests`, of which the RFC's bit is one.
+    requests: R::Word,
 }
 
 /// `struct kvm` with its `struct kvm_tdx`, and the TD behind it.
@@ -35,6 +42,11 @@ pub(super) struct Kvm<R: Runtime> {
     /// The mirror SPTE of the page, read and written under mmu_lock.
     mirror: R::Word,
     vcpus: Vec<Vcpu<R>>,
+    /// `kvm->online_vcpus`, a bit for each so that they can be created in any order.
+    online: R::Word,
+    /// How many vCPUs still go round: a zapper that waits for a page to be mapped again stops when
+    /// nobody is left to map it.
+    running: R::Word,
     td: Td<R>,
 }
 
@@ -94,8 +106,11 @@ impl<R: Runtime> Kvm<R> {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let vcpu = |_| Vcpu {
             mode: R::Mode::new(),
-            interrupts: Interrupts::new(),
+            cpu: R::Mode::new(),
+            cpus: [Interrupts::new(), Interrupts::new()],
+            requests: R::Word::new(0),
         };
+        let online = if scenario.late { 0 } else { u64::MAX };
         let present = scenario.prepared().mirror_present;
         Self {
             decisions: scenario.decisions,
@@ -108,6 +123,8 @@ impl<R: Runtime> Kvm<R> {
                 mirror::NONE
             }),
             vcpus: (0..scenario.vcpus).map(vcpu).collect(),
+            online: R::Word::new(online),
+            running: R::Word::new(scenario.vcpus as u64),
             td: Td::new(scenario),
         }
     }

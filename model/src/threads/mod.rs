@@ -18,6 +18,7 @@ mod runtime;
 mod scenario;
 mod shuttle_run;
 mod std_run;
+mod watch;
 
 pub use backends::{Loom, LoomRmw, Shuttle, Std};
 pub use event::{Entry, Event, Leaf};

@@ -5,6 +5,7 @@ use super::kvm::{Kvm, Met};
 use super::module::Current;
 use super::runtime::Runtime;
 use super::scenario::Scenario;
+use super::watch;
 use crate::system::Agent;
 use std::sync::Arc;
 
@@ -23,5 +24,7 @@ pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
         })
         .collect();
     let met = kvm.zap(Current::new(Agent::Zapper));
-    vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()))
+    let mut met = vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()));
+    met.violated |= event::with_journal(watch::broken);
+    met
 }

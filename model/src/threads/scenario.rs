@@ -11,7 +11,13 @@ use crate::system::state::EntryState;
 const IMPLEMENTED: Implemented = &[
     (
         "flag_raise",
-        &["before-kick", "after-kick", "around-all-three", "never"],
+        &[
+            "before-kick",
+            "after-kick",
+            "around-all-three",
+            "never",
+            "request-bit",
+        ],
     ),
     (
         "flag_clear",
@@ -21,7 +27,10 @@ const IMPLEMENTED: Implemented = &[
         "kick",
         &["request-wait", "request-no-wait", "vcpu-kick", "none"],
     ),
-    ("kick_mode_read", &["locked-cmpxchg", "plain-load"]),
+    (
+        "kick_mode_read",
+        &["locked-cmpxchg", "cpu-before-mode", "plain-load"],
+    ),
     (
         "vcpu_flag_test",
         &[
@@ -49,14 +58,27 @@ const IMPLEMENTED: Implemented = &[
             "masked",
             "bit-test",
             "sept-busy",
+            "sept-busy-track-masked",
             "unmasked",
             "masked-or-epoch-busy",
         ],
     ),
-    ("on_busy", &["kick-and-retry", "give-up"]),
+    (
+        "on_busy",
+        &[
+            "kick-and-retry",
+            "give-up",
+            "block-eagain-ignored",
+            "ignore",
+            "retry-without-kick",
+        ],
+    ),
     ("track_kick", &["after-track", "absent"]),
     ("exit_request", &["mode-or-work", "work-only"]),
-    ("flag_return", &["exit-handled"]),
+    (
+        "flag_return",
+        &["exit-handled", "reenter-guest", "sleep", "sleep-woken"],
+    ),
     ("vp_enter_busy", &["exit-handled", "reenter-guest"]),
     ("exit_reason_on_flag", &["kept", "undefined"]),
 ];
@@ -97,8 +119,8 @@ pub enum Grain {
     Full,
     /// Without the words of locks that everybody takes shared (TDR, OP_STATE, TDVPR) or that one
     /// thread alone takes (the page's PAMT): no attempt on them fails, no holder is noticed, and
-    /// with [`Order::Relaxed`] they order nothing. And without `kvm_vcpu_exit_request()`: a vCPU that sees
-    /// EXITING_GUEST_MODE early does what one turned back by the flag does.
+    /// with [`Order::Relaxed`] they order nothing. And without `kvm_vcpu_exit_request()`, unless a decision
+    /// rests on it: a vCPU that sees EXITING_GUEST_MODE early does what one turned back by the flag does.
     Contended,
 }
 
@@ -176,12 +198,19 @@ pub struct Scenario {
     pub laps: usize,
     /// What the zapper does.
     pub window: Window,
+    /// How many pages it removes, where it removes whole pages: one after the other, each once a fault
+    /// has mapped it again.
+    pub zaps: usize,
     /// How it comes to its window; the whole removal makes all its calls.
     pub first_call: FirstCall,
     /// What the guests do.
     pub guest: Guest,
     /// 0-step is armed on every vCPU at the start.
     pub zero_step_armed: bool,
+    /// A vCPU may come back on another CPU, between two laps. One with a script does each time.
+    pub migrate: bool,
+    /// vCPUs are created after the start, at any time: what KVM refuses once the TD is finalized.
+    pub late: bool,
     /// What the module's lock words order: Relaxed to prove, FullBarrier (x86) to refute.
     pub lock_words: Order,
     /// See [`Grain`].
@@ -209,12 +238,15 @@ impl Scenario {
             vcpus: 1,
             laps: 2,
             window,
+            zaps: 1,
             first_call: FirstCall::WasBusy,
             guest: Guest::Script(match window {
                 Window::Track => &[],
                 _ => &[Deed::AttrRead],
             }),
             zero_step_armed: false,
+            migrate: false,
+            late: false,
             lock_words: Order::Relaxed,
             grain: Grain::Contended,
         }

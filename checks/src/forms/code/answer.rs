@@ -1,7 +1,7 @@
 //! What came out, and the verdict that follows.
 
 use super::held::HeldText;
-use super::request::{CodeRequest, Engine};
+use super::request::{CodeRequest, Engine, plural};
 use crate::engine::Cut;
 use crate::verdict::Verdict;
 use seamcheck_model::property::Property;
@@ -19,15 +19,23 @@ pub struct CodeAnswer {
     pub turned_back: u64,
     /// The property was violated.
     pub violated: bool,
+    /// The fewest preemptions that violate, when they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preemptions: Option<usize>,
+    /// Executions with fewer: none of them violates. The first is of the bound 0.
+    pub without: Vec<u64>,
     /// A bound on executions was hit.
     pub capped: bool,
     /// loom gave up, in its words; or schedules that went on for too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gave_up: Option<String>,
     /// The engine failed, in its words: a bug, or a schedule that does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// The events of the violating execution, or of the one that the model does not allow.
     pub events: Vec<String>,
     /// What the model had to object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divergence: Option<String>,
     /// Executions or schedules that the model allows.
     pub conforming: u64,
@@ -41,6 +49,7 @@ pub struct CodeAnswer {
     #[serde(skip)]
     pub cut: Option<Cut>,
     /// The violating schedule, for a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<super::schedule::StepsText>,
 }
 
@@ -115,7 +124,7 @@ impl CodeAnswer {
         if let Some(cut) = self.cut {
             return Verdict::Unknown(cut);
         }
-        if self.capped || self.gave_up.is_some() || self.failed.is_some() {
+        if self.stopped_early() {
             return Verdict::Unknown(Cut::Executions);
         }
         if self
@@ -131,6 +140,20 @@ impl CodeAnswer {
         match request.engine {
             Engine::Loom => Verdict::Holds,
             Engine::Shuttle | Engine::Std => Verdict::Unknown(Cut::Sample),
+        }
+    }
+
+    /// A limit was hit, or the engine could not go on.
+    pub(super) const fn stopped_early(&self) -> bool {
+        self.capped || self.gave_up.is_some() || self.failed.is_some() || self.cut.is_some()
+    }
+
+    /// The engine's bounds with what came out, in words.
+    #[must_use]
+    pub fn reach_text(&self, request: &CodeRequest) -> String {
+        match self.preemptions {
+            Some(bound) => format!("{bound} preemption{}, and none with fewer", plural(bound)),
+            None => request.reach_text(),
         }
     }
 

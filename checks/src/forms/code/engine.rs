@@ -10,7 +10,7 @@ use seamcheck_model::scenario;
 use seamcheck_model::system::{Reductions, System};
 use seamcheck_model::threads::conformance::{self, Held, HeldError, NoStart};
 use seamcheck_model::threads::{
-    Budget, Entry, Met, Scenario, Strategy, Window, check_for_loom, run_on_threads, run_under_loom,
+    Budget, Entry, Met, Scenario, Strategy, check_for_loom, run_on_threads, run_under_loom,
     run_under_loom_held, run_under_shuttle,
 };
 use std::sync::Arc;
@@ -157,6 +157,7 @@ fn model(request: &CodeRequest) -> Result<System, QuestionError> {
     let scenario = scenario::Scenario {
         vcpus: request.vcpus,
         exit_reason: true,
+        migrate: request.migrate,
         ..scenario::Scenario::default()
     };
     let question = request.question(scenario)?;
@@ -190,12 +191,17 @@ pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
             known.join(", ")
         )));
     }
-    let from_the_start = request.window == Window::Whole && !request.zero_step_armed;
-    let is_schedules = request.engine == Engine::Shuttle;
-    let can_be_held = from_the_start && request.vcpus <= scenario::MAX_VCPUS;
-    if request.conformance && is_schedules && !can_be_held {
+    if request.engine == Engine::Std && WATCHED[..2].contains(&request.property) {
         return Err(QuestionError::Usage(format!(
-            "only whole removals from the start, by at most {} vCPUs, can be held against the model",
+            "`{}` is about two threads at once: loom and shuttle see it, real threads record nothing",
+            request.property.key()
+        )));
+    }
+    if request.conformance && !request.can_conform() {
+        return Err(QuestionError::Usage(format!(
+            "only runs under loom or shuttle with at most {} vCPUs that are there from the start, and \
+             without a request bit, can be held against the model; under shuttle only whole removals \
+             from the start, under loom only vCPUs that stay on their CPU",
             scenario::MAX_VCPUS
         )));
     }

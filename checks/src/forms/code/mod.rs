@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod child;
 pub mod engine;
+pub mod fewest;
 pub mod held;
 pub mod patience;
 pub mod request;
@@ -17,10 +18,10 @@ pub use patience::Patience;
 pub use request::{CodeRequest, Engine, WATCHED};
 pub use schedule::SavedSchedule;
 
-use super::FormReport;
+use super::{FormReport, TraceStep};
 use crate::engine::{Clock, Limits, Watch};
 use crate::question::QuestionError;
-use crate::suite::{Form, Run};
+use crate::suite::Run;
 
 /// Runs what a run of the suite asks.
 ///
@@ -34,10 +35,7 @@ pub(super) fn search(
     let clock = Clock::start();
     let patience = Patience::new(limits, watch);
     let request = CodeRequest::of(run)?.at_most(limits.states);
-    let answer = match run.form {
-        Form::Loom => child::answer(&request, patience)?,
-        _ => engine::answer(&request, patience)?,
-    };
+    let answer = fewest::answer(&request, patience)?;
     if let Some(why) = &answer.not_held {
         return Err(QuestionError::Usage(format!("{}: {why}", run.name)));
     }
@@ -51,7 +49,9 @@ pub(super) fn search(
         unit: request.engine.unit(),
         elapsed: clock.elapsed(),
         missing: Vec::new(),
-        trace: Vec::new(),
+        reach: Some(answer.reach_text(&request)),
+        preemptions: answer.preemptions,
+        trace: answer.events.into_iter().map(TraceStep).collect(),
         divergence: answer.divergence,
         held: answer.held,
     })

@@ -35,8 +35,11 @@ impl Engine {
     }
 }
 
-/// The properties that the code's threads watch.
-pub const WATCHED: [Property; 8] = [
+/// The properties that are watched: by the code's threads, and the first two on the journal of an
+/// execution, which real threads do not write.
+pub const WATCHED: [Property; 10] = [
+    Property::NoVcpuInside,
+    Property::FlagUnderMmuLock,
     Property::NoSecondBusy,
     Property::FlagTested,
     Property::EpochEmpty,
@@ -108,13 +111,21 @@ pub struct CodeRequest {
     /// loom: the module's lock words are full barriers, as on x86; else they order nothing.
     #[serde(default)]
     pub barriers_in_locks: bool,
+    /// vCPUs come back on another CPU.
+    pub migrate: bool,
+    /// vCPUs are created after the start.
+    pub late: bool,
     /// loom: the most preemptions of an execution; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemptions: Option<usize>,
+    /// loom: look for the fewest preemptions that violate, bound after bound.
+    pub fewest: bool,
     /// loom: the most executions.
     pub executions: usize,
     /// shuttle: how many schedules; std: how many rounds.
     pub schedules: usize,
     /// shuttle: the depth of PCT; none for random schedules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pct: Option<usize>,
     /// shuttle: where the choice of schedules begins.
     pub seed: u64,
@@ -161,7 +172,10 @@ impl CodeRequest {
             zero_step_armed: false,
             marked: false,
             barriers_in_locks: false,
+            migrate: false,
+            late: false,
             preemptions: None,
+            fewest: false,
             executions: EXECUTIONS,
             schedules: SCHEDULES,
             pct: None,
@@ -201,10 +215,14 @@ impl CodeRequest {
             zero_step_armed: settings.zero_step_armed,
             marked: settings.marked,
             barriers_in_locks: settings.barriers_in_locks,
+            migrate: run.scenario.migrate,
+            late: run.scenario.late,
             preemptions: settings.preemptions,
+            fewest: settings.fewest.is_some(),
             executions: settings.executions.unwrap_or(base.executions),
             schedules: settings.schedules.unwrap_or(base.schedules),
             pct: settings.pct,
+            seed: settings.seed.unwrap_or(base.seed),
             conformance: settings.conformance,
             ..base
         })
@@ -292,8 +310,23 @@ impl CodeRequest {
                 true => Order::FullBarrier,
                 false => base.lock_words,
             },
+            migrate: self.migrate,
+            late: self.late,
             ..base
         })
+    }
+
+    /// Whether its executions can be held against the packed model. A vCPU's creation and the clearing of
+    /// request bits are one step there and several here, which nothing records; real threads record nothing.
+    #[must_use]
+    pub fn can_conform(&self) -> bool {
+        let requests = self.decisions.get("flag_raise").map(String::as_str) == Some("request-bit");
+        let is_known = !self.late && !requests && self.vcpus <= scenario::MAX_VCPUS;
+        match self.engine {
+            Engine::Loom => is_known && !self.migrate,
+            Engine::Shuttle => is_known && self.window == Window::Whole && !self.zero_step_armed,
+            Engine::Std => false,
+        }
     }
 
     /// loom's bounds.
@@ -320,24 +353,29 @@ impl CodeRequest {
                 window => format!("the window of {}", window.key()),
             }
         );
+        format!("{vcpus}, {}", self.reach_text())
+    }
+
+    /// The engine's own bounds in words.
+    #[must_use]
+    pub fn reach_text(&self) -> String {
         match self.engine {
-            Engine::Loom => match self.preemptions {
-                None => format!("{vcpus}, all interleavings"),
-                Some(most) => format!("{vcpus}, up to {most} preemption{}", plural(most)),
+            Engine::Loom => match (self.preemptions, self.fewest) {
+                (None, false) => "all interleavings".to_owned(),
+                (None, true) => "from no preemption to all interleavings".to_owned(),
+                (Some(most), false) => format!("up to {most} preemption{}", plural(most)),
+                (Some(most), true) => format!("from no preemption to {most}"),
             },
             Engine::Shuttle => match self.pct {
-                None => format!("{vcpus}, random schedules, seed {}", self.seed),
-                Some(depth) => format!(
-                    "{vcpus}, PCT schedules of depth {depth}, seed {}",
-                    self.seed
-                ),
+                None => format!("random schedules, seed {}", self.seed),
+                Some(depth) => format!("PCT schedules of depth {depth}, seed {}", self.seed),
             },
-            Engine::Std => format!("{vcpus}, real threads"),
+            Engine::Std => "real threads, a smoke test".to_owned(),
         }
     }
 }
 
-const fn plural(count: usize) -> &'static str {
+pub(super) const fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 

@@ -43,6 +43,12 @@ pub(super) fn row(out: &mut String, from: &[Outcome]) {
     let states: Vec<String> = runs.iter().filter_map(|outcome| size(outcome)).collect();
     let _ = writeln!(out, " {property:<20} {}", states.join(" / "));
     wrapped_at(out, 6, &from[0].run.about);
+    for form in runs.iter().filter_map(|outcome| outcome.form.as_ref()) {
+        if let Some(reach) = &form.reach {
+            let seconds = form.elapsed.as_secs_f64();
+            wrapped_at(out, 6, &format!("within {reach}; {seconds:.1} s"));
+        }
+    }
     let last = runs.last().copied().unwrap_or(&from[0]);
     let others = last.verdicts.iter().skip(1);
     let (hold, do_not): (Vec<_>, Vec<_>) =

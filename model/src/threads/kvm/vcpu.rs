@@ -1,15 +1,17 @@
 //! A vCPU's thread: `vcpu_run()` and `vcpu_enter_guest()` (arch/x86/kvm/x86.c), with
 //! `tdx_vcpu_run()` (arch/x86/kvm/vmx/tdx.c) inside. Row numbers V0 … V20: docs/protocol.md.
 
-use super::{EXITING_GUEST_MODE, IN_GUEST_MODE, Kvm, Met, OUTSIDE_GUEST_MODE};
+use super::interrupts::Interrupts;
+use super::{EXITING_GUEST_MODE, IN_GUEST_MODE, Kvm, Met, NO_VCPU_ENTER, OUTSIDE_GUEST_MODE};
 use crate::kernel::decisions::{
-    ExitReasonOnFlag, ExitRequest, IrqDisable, ModeOutside, VcpuBarrier, VcpuFlagTest, VpEnterBusy,
+    ExitReasonOnFlag, ExitRequest, FlagRaise, FlagReturn, IrqDisable, ModeOutside, VcpuBarrier,
+    VcpuFlagTest, VpEnterBusy,
 };
 use crate::property::Property;
 use crate::status::StatusWord;
 use crate::threads::event::{Event, Leaf};
 use crate::threads::module::{Current, ExitReason, Td, Tdvps, status_of, tdh_vp_enter, tdh_vp_wr};
-use crate::threads::runtime::{Flag, Mode, Runtime};
+use crate::threads::runtime::{Bits, Flag, Mode, Order, Runtime};
 use crate::threads::scenario::{Grain, Guest, Window};
 
 /// The exit reason that `vcpu_enter_guest()` finds cached.
@@ -32,6 +34,17 @@ enum Fastpath {
     Reenter,
 }
 
+/// How `vcpu_enter_guest()` ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lap {
+    /// Go round.
+    Again,
+    /// An EPT violation is left to handle.
+    Faulted,
+    /// The vCPU sleeps, and nobody wakes it (M33).
+    Asleep,
+}
+
 /// A vCPU thread's own data.
 pub(super) struct Thread<'a, R: Runtime> {
     pub(super) kvm: &'a Kvm<R>,
@@ -41,6 +54,8 @@ pub(super) struct Thread<'a, R: Runtime> {
     cached: Cached,
     /// The flag was seen down since interrupts were disabled (I4).
     flag_seen_down: bool,
+    /// The CPU it is on.
+    cpu: usize,
 }
 
 impl<R: Runtime> Kvm<R> {
@@ -55,31 +70,51 @@ impl<R: Runtime> Kvm<R> {
             },
             cached: Cached::Undefined,
             flag_seen_down: false,
+            cpu: 0,
         };
-        for _ in 0..self.scenario.laps {
+        if self.scenario.late {
+            let created = 1 << thread.current.vcpu();
+            self.online.fetch_or(created, Order::AcqRel);
+        }
+        for lap in 0..self.scenario.laps {
+            thread.vcpu_load(lap);
             thread.push_event();
-            let faulted = thread.vcpu_enter_guest();
-            if !faulted {
-                continue;
-            }
-            if self.scenario.window != Window::Whole {
+            match thread.vcpu_enter_guest() {
+                Lap::Again => {}
+                Lap::Asleep => break,
                 // The fault waits for mmu_lock, which the zapper holds to the end of its window.
-                break;
+                Lap::Faulted if self.scenario.window != Window::Whole => break,
+                Lap::Faulted => thread.tdx_handle_ept_violation(),
             }
-            thread.tdx_handle_ept_violation();
+        }
+        if self.scenario.zaps > 1 {
+            self.running.fetch_add(u64::MAX, Order::AcqRel);
         }
         thread.met
     }
 }
 
 impl<R: Runtime> Thread<'_, R> {
-    /// V1: an NMI to push, or posted interrupts to set up; neither flag nor kick keeps it from that.
-    fn push_event(&self) {
-        if self.kvm.scenario.guest != Guest::Any {
+    /// V0: scheduled in, perhaps on another CPU than before.
+    fn vcpu_load(&mut self, lap: usize) {
+        let scenario = &self.kvm.scenario;
+        if !scenario.migrate || lap == 0 {
             return;
         }
-        R::local_step();
-        if R::choose(4) == 0 {
+        if scenario.guest != Guest::Any || self.chooses(2) {
+            self.cpu ^= 1;
+            let vcpu = &self.kvm.vcpus[self.current.vcpu()];
+            vcpu.cpu.store_release(self.cpu as u8);
+        }
+    }
+
+    fn interrupts(&self) -> &Interrupts<R> {
+        &self.kvm.vcpus[self.current.vcpu()].cpus[self.cpu]
+    }
+
+    /// V1: an NMI to push, or posted interrupts to set up; neither flag nor kick keeps it from that.
+    fn push_event(&self) {
+        if self.chooses(4) {
             self.seamcall(Leaf::Write, tdh_vp_wr);
         }
     }
@@ -90,7 +125,7 @@ impl<R: Runtime> Thread<'_, R> {
         leaf: Leaf,
         call: impl FnOnce(&Td<R>, Current<R>) -> StatusWord,
     ) -> StatusWord {
-        let interrupts = &self.kvm.vcpus[self.current.vcpu()].interrupts;
+        let interrupts = self.interrupts();
         interrupts.enter_seam();
         self.current.record(Event::Call {
             leaf,
@@ -102,17 +137,17 @@ impl<R: Runtime> Thread<'_, R> {
         status
     }
 
-    /// V2 to V19. Returns whether an EPT violation is left to handle.
-    fn vcpu_enter_guest(&mut self) -> bool {
+    /// V2 to V19.
+    fn vcpu_enter_guest(&mut self) -> Lap {
         let decisions = self.kvm.decisions;
         if decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable && self.flag_is_up(false) {
-            return false;
+            return Lap::Again;
         }
         if decisions.irq_disable == IrqDisable::BeforeModeStore {
             self.local_irq_disable();
         }
         if decisions.vcpu_flag_test == VcpuFlagTest::BeforeModeStore && self.flag_is_up(true) {
-            return self.way_out(true);
+            return self.turned_back();
         }
         match decisions.vcpu_barrier {
             VcpuBarrier::SrcuUnlock => {
@@ -129,12 +164,15 @@ impl<R: Runtime> Thread<'_, R> {
             // V9 taken: no entry, nothing dispatched.
             self.store_mode(OUTSIDE_GUEST_MODE);
             self.local_irq_enable();
-            return false;
+            return Lap::Again;
         }
         let mut fastpath = self.tdx_vcpu_run(true);
         while fastpath == Fastpath::Reenter && !self.kvm_vcpu_exit_request() {
             R::cpu_relax();
             fastpath = self.tdx_vcpu_run(false);
+        }
+        if fastpath == Fastpath::TurnedBack {
+            return self.turned_back();
         }
         // M19 stores OUTSIDE_GUEST_MODE on its way into the module, not again on its way out.
         let stored =
@@ -142,8 +180,25 @@ impl<R: Runtime> Thread<'_, R> {
         self.way_out(!stored)
     }
 
-    /// V16 to V19.
-    fn way_out(&mut self, store_mode: bool) -> bool {
+    /// V16 to V19 for a vCPU that has met the flag.
+    fn turned_back(&mut self) -> Lap {
+        let woken = match self.kvm.decisions.flag_return {
+            FlagReturn::ExitHandled | FlagReturn::ReenterGuest => return self.way_out(true),
+            FlagReturn::Sleep => false,
+            FlagReturn::SleepWoken => true,
+        };
+        self.open_interrupts(true);
+        if !woken {
+            return Lap::Asleep;
+        }
+        while self.kvm.wait_for_sept_zap.read_once() {
+            R::cpu_relax();
+        }
+        Lap::Again
+    }
+
+    /// V16 to V18.
+    fn open_interrupts(&mut self, store_mode: bool) {
         if store_mode {
             self.store_mode(OUTSIDE_GUEST_MODE);
         }
@@ -153,11 +208,16 @@ impl<R: Runtime> Thread<'_, R> {
         if self.kvm.decisions.vcpu_barrier != VcpuBarrier::LightSrcu {
             R::smp_mb();
         }
+    }
+
+    /// V16 to V19.
+    fn way_out(&mut self, store_mode: bool) -> Lap {
+        self.open_interrupts(store_mode);
         let faulted = self.cached == Cached::Exit(ExitReason::EptViolation);
         if self.cached != Cached::Dispatched {
             self.cached = Cached::Undefined;
         }
-        faulted
+        if faulted { Lap::Faulted } else { Lap::Again }
     }
 
     /// arch/x86/kvm/vmx/tdx.c.
@@ -170,7 +230,10 @@ impl<R: Runtime> Thread<'_, R> {
         };
         let irqs_off = decisions.irq_disable == IrqDisable::BeforeModeStore;
         if tests && self.flag_is_up(irqs_off) {
-            return Fastpath::TurnedBack;
+            return match decisions.flag_return {
+                FlagReturn::ReenterGuest => Fastpath::Reenter,
+                _ => Fastpath::TurnedBack,
+            };
         }
         if decisions.irq_disable == IrqDisable::AfterFlagTest {
             self.local_irq_disable();
@@ -195,7 +258,7 @@ impl<R: Runtime> Thread<'_, R> {
             leaf: Leaf::Enter,
             no_fail: false,
         });
-        let interrupts = &self.kvm.vcpus[self.current.vcpu()].interrupts;
+        let interrupts = &self.kvm.vcpus[self.current.vcpu()].cpus[self.cpu];
         let result = tdh_vp_enter(
             &self.kvm.td,
             self.current,
@@ -225,16 +288,37 @@ impl<R: Runtime> Thread<'_, R> {
         up
     }
 
-    /// Requests and thread work are never pending here.
-    fn kvm_vcpu_exit_request(&self) -> bool {
-        if self.kvm.scenario.grain == Grain::Contended {
+    /// Requests and thread work are pending when a free guest's engine says so.
+    fn kvm_vcpu_exit_request(&mut self) -> bool {
+        let decisions = self.kvm.decisions;
+        let by_request = decisions.flag_raise == FlagRaise::RequestBit;
+        let rests_on_it = by_request || decisions.flag_return == FlagReturn::ReenterGuest;
+        if self.kvm.scenario.grain == Grain::Contended && !rests_on_it {
             return false;
         }
-        let sees_mode = self.kvm.decisions.exit_request == ExitRequest::ModeOrWork;
-        let mode = &self.kvm.vcpus[self.current.vcpu()].mode;
-        let exiting = sees_mode && mode.read_own() == EXITING_GUEST_MODE;
-        self.current.record(Event::ExitRequest(u8::from(exiting)));
-        exiting
+        let work = self.chooses(8);
+        let sees_mode = decisions.exit_request == ExitRequest::ModeOrWork;
+        let vcpu = &self.kvm.vcpus[self.current.vcpu()];
+        let exiting = sees_mode && vcpu.mode.read_own() == EXITING_GUEST_MODE;
+        let requested = by_request && vcpu.requests.read(Order::Relaxed) & NO_VCPU_ENTER != 0;
+        self.met.turned_back += u32::from(requested);
+        let pending = work || requested;
+        let outcome = match (exiting, pending) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        };
+        self.current.record(Event::ExitRequest(outcome));
+        outcome != 0
+    }
+
+    /// Once in `among`, where the guest is free.
+    fn chooses(&self, among: u8) -> bool {
+        if self.kvm.scenario.guest != Guest::Any {
+            return false;
+        }
+        R::local_step();
+        R::choose(among) == 0
     }
 
     /// A cached external interrupt is dispatched; a stale one too (I8).
@@ -259,16 +343,12 @@ impl<R: Runtime> Thread<'_, R> {
     }
 
     fn local_irq_disable(&self) {
-        self.kvm.vcpus[self.current.vcpu()]
-            .interrupts
-            .local_irq_disable();
+        self.interrupts().local_irq_disable();
         self.current.record(Event::IrqDisable);
     }
 
     fn local_irq_enable(&mut self) {
-        self.kvm.vcpus[self.current.vcpu()]
-            .interrupts
-            .local_irq_enable();
+        self.interrupts().local_irq_enable();
         self.flag_seen_down = false;
         self.current.record(Event::IrqEnable);
     }

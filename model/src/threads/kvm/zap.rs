@@ -32,20 +32,44 @@ impl<R: Runtime> Kvm<R> {
             };
             return met;
         }
-        self.mmu_lock.write_lock();
-        current.record(Event::BeginZap);
-        self.mirror.swap(mirror::NONE, Order::AcqRel);
-        let removed = self.tdx_sept_remove_private_spte(current, &mut met);
-        if matches!(removed, Err(Stop::Bugged)) {
-            // The VM is dead; nothing that follows is of interest.
+        for nth in 0..self.scenario.zaps {
+            if !self.begin_zap(current, nth) || self.remove_page(current, &mut met).is_err() {
+                break;
+            }
+        }
+        met
+    }
+
+    /// `write_lock(mmu_lock)`, once there is a page to remove; false when there will be none.
+    fn begin_zap(&self, current: Current<R>, nth: usize) -> bool {
+        loop {
+            self.mmu_lock.write_lock();
+            // The page is mapped at the start, and nobody but the zapper changes that.
+            if nth == 0 || self.mirror.read(Order::AcqRel) == mirror::PRESENT {
+                current.record(Event::BeginZap);
+                return true;
+            }
             self.mmu_lock.write_unlock();
-            return met;
+            if self.running.read(Order::AcqRel) == 0 {
+                return false;
+            }
+            R::cpu_relax();
+        }
+    }
+
+    /// One page removal under mmu_lock. When it fails the VM is dead, and nothing that follows is of interest.
+    fn remove_page(&self, current: Current<R>, met: &mut Met) -> Result<(), Stop> {
+        self.mirror.swap(mirror::NONE, Order::AcqRel);
+        let removed = self.tdx_sept_remove_private_spte(current, met);
+        if matches!(removed, Err(Stop::Bugged)) {
+            self.mmu_lock.write_unlock();
+            return removed;
         }
         let marked = self.td.page().is_marked();
         met.violate(Property::NoMarkLeft, marked);
         self.mmu_lock.write_unlock();
         current.record(Event::Unlock);
-        met
+        Ok(())
     }
 
     /// BLOCK, TRACK, kick, REMOVE.
@@ -70,7 +94,7 @@ impl<R: Runtime> Kvm<R> {
     fn tdx_track(&self, current: Current<R>, met: &mut Met) -> Result<(), Stop> {
         self.no_fail(current, met, Leaf::Track)?;
         if self.decisions.track_kick == TrackKick::AfterTrack {
-            self.kick(current, met);
+            self.kick(current, met, false);
         }
         Ok(())
     }
@@ -83,24 +107,36 @@ impl<R: Runtime> Kvm<R> {
             let status = self.seamcall(current, met, leaf, true);
             return bug_on(current, met, status);
         }
-        if self.scenario.first_call != FirstCall::Made {
-            let status = self.retry(current, met, leaf);
-            return bug_on(current, met, status);
+        let mut was_busy = self.scenario.first_call != FirstCall::Made;
+        loop {
+            if !was_busy {
+                let status = self.seamcall(current, met, leaf, false);
+                if !self.is_called_busy(leaf, status) {
+                    return bug_on(current, met, status);
+                }
+                self.note_busy(current, met, status);
+            }
+            was_busy = false;
+            match self.decisions.on_busy {
+                OnBusy::KickAndRetry => {
+                    let status = self.retry(current, met, leaf);
+                    return bug_on(current, met, status);
+                }
+                OnBusy::GiveUp => return Err(Stop::GivenUp),
+                // -EAGAIN, and the caller goes on as if nothing had been.
+                OnBusy::Ignore => return Ok(()),
+                OnBusy::BlockEagainIgnored if leaf == Leaf::Block => return Ok(()),
+                OnBusy::BlockEagainIgnored | OnBusy::RetryWithoutKick => R::cpu_relax(),
+            }
         }
-        let status = self.seamcall(current, met, leaf, false);
-        if !self.is_called_busy(leaf, status) {
-            return bug_on(current, met, status);
-        }
+    }
+
+    fn note_busy(&self, current: Current<R>, met: &mut Met, status: StatusWord) {
         met.first_busy += 1;
         if !status.is_operand_busy() {
             met.violate(Property::KickOnlyWhenBusy, true);
             current.record_local(Event::CalledBusy(status));
         }
-        if self.decisions.on_busy == OnBusy::GiveUp {
-            return Err(Stop::GivenUp);
-        }
-        let status = self.retry(current, met, leaf);
-        bug_on(current, met, status)
     }
 
     fn retry(&self, current: Current<R>, met: &mut Met, leaf: Leaf) -> StatusWord {
@@ -128,21 +164,26 @@ impl<R: Runtime> Kvm<R> {
         match self.decisions.flag_raise {
             FlagRaise::BeforeKick | FlagRaise::AroundAllThree => {
                 raise();
-                self.kick(current, met);
+                self.kick(current, met, false);
             }
             FlagRaise::AfterKick => {
-                self.kick(current, met);
+                self.kick(current, met, false);
                 raise();
             }
-            // The second is refused before (scenario.rs).
-            FlagRaise::Never | FlagRaise::RequestBit => self.kick(current, met),
+            // The bits are set by the kick itself, as it walks the vCPUs.
+            FlagRaise::RequestBit => self.kick(current, met, true),
+            FlagRaise::Never => self.kick(current, met, false),
         }
     }
 
     fn tdx_no_vcpus_enter_stop(&self, current: Current<R>) {
-        if self.decisions.flag_raise != FlagRaise::Never {
-            self.wait_for_sept_zap.write_once(false);
-            current.record(Event::StoreFlag(false));
+        match self.decisions.flag_raise {
+            FlagRaise::Never => {}
+            FlagRaise::RequestBit => self.clear_requests(),
+            _ => {
+                self.wait_for_sept_zap.write_once(false);
+                current.record(Event::StoreFlag(false));
+            }
         }
     }
 
@@ -174,7 +215,7 @@ impl<R: Runtime> Kvm<R> {
             BusyPredicate::Masked => status.is_operand_busy(),
             BusyPredicate::BitTest if leaf == Leaf::Track => status.is_operand_busy(),
             BusyPredicate::BitTest => status.0 & OPERAND_BUSY.0 != 0,
-            // Refused before (scenario.rs), but for BLOCK and REMOVE the same.
+            BusyPredicate::SeptBusyTrackMasked if leaf == Leaf::Track => status.is_operand_busy(),
             BusyPredicate::SeptBusy | BusyPredicate::SeptBusyTrackMasked => {
                 status == OPERAND_BUSY.with(Operand::SeptTree)
             }

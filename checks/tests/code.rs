@@ -1,0 +1,205 @@
+//! `check code`: what it prints, for people and as JSON, its exit statuses, and schedules in files.
+
+mod common;
+
+use common::{ended, ended_in, scratch, words};
+use serde_json::Value;
+
+fn json(args: &[&str]) -> (Option<i32>, Value) {
+    let ended = ended(args);
+    let answer = serde_json::from_str(&ended.out);
+    let answer = answer.unwrap_or_else(|error| panic!("{error}: {}{}", ended.out, ended.err));
+    (ended.status, answer)
+}
+
+/// A mutant that shuttle finds soon, a quick window that holds, and one that is cut short.
+const FALLS: [&str; 5] = [
+    "code",
+    "--engine=shuttle",
+    "--vcpus=2",
+    "--set=kick=none",
+    "--window=block",
+];
+const HOLDS: [&str; 2] = ["code", "--window=remove"];
+const CUT: [&str; 3] = ["code", "--window=remove", "--executions=100"];
+
+#[test]
+fn what_holds_is_printed_with_its_bounds() {
+    let ended = ended(&HOLDS);
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    insta::assert_snapshot!("code_holds", ended.out);
+}
+
+#[test]
+fn what_falls_is_printed_with_the_execution_of_the_fewest_preemptions() {
+    let ended = ended(&["code", "--fewest", "--set=vcpu_barrier=absent"]);
+    assert_eq!(ended.status, Some(10), "{}", ended.err);
+    insta::assert_snapshot!("code_fewest_M06", ended.out);
+}
+
+#[test]
+fn a_schedule_that_falls_is_printed_event_by_event() {
+    let ended = ended(&FALLS);
+    assert_eq!(ended.status, Some(10), "{}", ended.err);
+    insta::assert_snapshot!("code_shuttle_M02", ended.out);
+}
+
+#[test]
+fn what_is_cut_short_is_unknown() {
+    for args in [&CUT[..], &["code", "--set=flag_return=reenter-guest"]] {
+        let ended = ended(args);
+        assert_eq!(ended.status, Some(20), "{}", ended.err);
+        assert!(
+            ended.out.starts_with("unknown no-second-busy"),
+            "{}",
+            ended.out
+        );
+    }
+    let sample = ended(&["code", "--engine=shuttle", "--schedules=20"]);
+    assert_eq!(sample.status, Some(20), "{}", sample.err);
+    assert!(
+        words(&sample.out).contains("20 schedules are inside the model"),
+        "{}",
+        sample.out
+    );
+}
+
+/// Whether a vCPU happens to meet the flag is up to the machine.
+#[test]
+fn real_threads_are_called_a_smoke_test_and_prove_nothing() {
+    let ended = ended(&["code", "--engine=std", "--schedules=5"]);
+    assert!(matches!(ended.status, Some(11 | 20)), "{ended:?}");
+    assert!(
+        words(&ended.out).contains("real threads, a smoke test"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn nothing_to_claim_is_vacuous() {
+    let ended = ended(&["code", "--set=on_busy=retry-without-kick"]);
+    assert_eq!(ended.status, Some(11), "{}{}", ended.out, ended.err);
+}
+
+#[test]
+fn json_says_the_same_and_the_exit_status() {
+    for (args, status, verdict) in [
+        (&HOLDS[..], 0, "holds"),
+        (&FALLS, 10, "violated"),
+        (&CUT, 20, "unknown"),
+    ] {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let (ended, answer) = json(&args);
+        assert_eq!(ended, Some(status));
+        assert_eq!(answer["exit"], status);
+        assert_eq!(answer["verdict"], verdict);
+    }
+    let (_, holds) = json(&["code", "--window=remove", "--json"]);
+    insta::assert_snapshot!(
+        "code_holds_json",
+        serde_json::to_string_pretty(&holds).expect("JSON")
+    );
+}
+
+#[test]
+fn the_same_seed_makes_the_same_run_and_another_seed_another() {
+    let at = |seed: &str| {
+        let args: Vec<&str> = FALLS.iter().copied().chain(["--json", seed]).collect();
+        json(&args).1["answer"].clone()
+    };
+    assert_eq!(at("--seed=7"), at("--seed=7"));
+    assert_ne!(at("--seed=7")["steps"], at("--seed=8")["steps"]);
+}
+
+#[test]
+fn a_saved_schedule_makes_the_same_execution_again() {
+    let directory = scratch("code-replay");
+    let args: Vec<&str> = FALLS.iter().copied().chain(["--save=found.json"]).collect();
+    let found = ended_in(&directory, &args);
+    assert_eq!(found.status, Some(10), "{}", found.err);
+    let again = ended_in(&directory, &["code", "--replay=found.json"]);
+    assert_eq!(again.status, Some(10), "{}", again.err);
+    let events = |text: &str| {
+        let (_, events) = text.split_once("the execution:").expect("an execution");
+        events.to_owned()
+    };
+    assert_eq!(events(&again.out), events(&found.out));
+}
+
+#[test]
+fn a_file_that_is_no_schedule_is_refused() {
+    let directory = scratch("code-wrong-replay");
+    let write =
+        |name: &str, text: &str| std::fs::write(directory.join(name), text).expect("a file");
+    let args: Vec<&str> = FALLS.iter().copied().chain(["--save=good.json"]).collect();
+    assert_eq!(ended_in(&directory, &args).status, Some(10));
+    let good = std::fs::read_to_string(directory.join("good.json")).expect("a schedule");
+    write("text.json", "what is this");
+    write(
+        "other.json",
+        &good.replace("seamcheck.schedule.v1", "seamcheck.schedule.v9"),
+    );
+    write(
+        "word.json",
+        &good.replace("\"threads\": \"", "\"threads\": \"zero "),
+    );
+    write(
+        "beyond.json",
+        &good.replace("\"threads\": \"", "\"threads\": \"0 9 "),
+    );
+    for (file, says) in [
+        ("missing.json", "missing.json"),
+        ("text.json", "expected value"),
+        ("other.json", "the format is `seamcheck.schedule.v9`"),
+        ("word.json", "`zero` is no number of a thread"),
+        ("beyond.json", "the code does not follow this schedule"),
+    ] {
+        let replay = format!("--replay={file}");
+        let ended = ended_in(&directory, &["code", &replay]);
+        assert_eq!(ended.status, Some(2), "{file}: {}{}", ended.out, ended.err);
+        assert_eq!(ended.out, "", "{file}");
+        assert!(words(&ended.err).contains(says), "{file}: {}", ended.err);
+    }
+}
+
+#[test]
+fn what_the_code_or_an_engine_can_not_do_is_refused_with_a_reason() {
+    for (args, says) in [
+        (
+            &["code", "--vcpus=5"][..],
+            "loom runs at most 4 beside the zapper",
+        ),
+        (
+            &["code", "--set=kik=none"],
+            "no decision is called `kik`; did you mean `kick`?",
+        ),
+        (
+            &["code", "--set=kick=nne"],
+            "unknown value `nne` for decision `kick`",
+        ),
+        (&["code", "--set=kick"], "write NAME=VALUE"),
+        (&["code", "--module=1.5.01"], "does not exist as code"),
+        (&["code", "--window=blok"], "unknown window `blok`"),
+        (&["code", "--memory=tso"], "unknown memory `tso`"),
+        (
+            &["code", "--property=zap-finishes"],
+            "the code does not watch `zap-finishes`",
+        ),
+        (
+            &["code", "--engine=std", "--property=no-vcpu-inside"],
+            "real threads record nothing",
+        ),
+    ] {
+        let ended = ended(args);
+        assert_eq!(
+            ended.status,
+            Some(2),
+            "{args:?}: {}{}",
+            ended.out,
+            ended.err
+        );
+        assert_eq!(ended.out, "", "{args:?}");
+        assert!(words(&ended.err).contains(says), "{args:?}: {}", ended.err);
+    }
+}
