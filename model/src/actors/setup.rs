@@ -1,6 +1,8 @@
 //! What does not change during a search: the decisions, the scenario, and the lock table's leaves as
 //! the module runs them.
 
+mod collisions;
+
 use super::message::MAX_VCPUS;
 use crate::kernel::unsupported::{Implemented, Unsupported, refuse_others};
 use crate::kernel::{Decisions, KernelProfile, KvmHeld};
@@ -379,22 +381,6 @@ impl Setup {
                     .iter()
                     .any(|(other, held)| *other == resource && mode.conflicts(*held))
         })
-    }
-
-    /// Every (loser, lock, holder) that can meet: the loser's place and the holder's among the leaves.
-    #[must_use]
-    pub fn collisions(&self) -> Vec<(u8, Resource, u8)> {
-        let mut all = Vec::new();
-        for user in &self.users {
-            for (resource, mode) in &user.acquires {
-                for rival in self.rivals(user, *resource, *mode) {
-                    all.push((user.leaf as u8, *resource, rival.leaf as u8));
-                }
-            }
-        }
-        all.sort_unstable();
-        all.dedup();
-        all
     }
 }
 
