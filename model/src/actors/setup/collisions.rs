@@ -38,9 +38,9 @@ impl Setup {
         around.extend(self.held_around(rival.leaf));
         let both_fault = [user, rival].map(|user| user.leaf) == [usize::from(AUG); 2];
         before.iter().any(|(held, mode)| {
-            let shared = !held.is_per_vcpu() && !(both_fault && held.is_per_page());
+            let never_met = held.is_per_vcpu() || both_fault && held.is_per_page();
             let mut around = around.iter();
-            shared && around.any(|(other, as_)| other == held && mode.conflicts(*as_))
+            !never_met && around.any(|(other, as_)| other == held && mode.conflicts(*as_))
         })
     }
 
