@@ -1,6 +1,7 @@
 //! What does not change during a search: the decisions, the scenario, and the lock table's leaves as
 //! the module runs them.
 
+mod collisions;
 mod private;
 mod refused;
 

@@ -1,4 +1,4 @@
-//! Who can collide with whom, and which steps nobody else can see: they are made with the step before.
+//! Which steps nobody else can see, because nobody contends: they are made with the step before.
 
 use super::{AUG, Action, Op, Setup, User};
 use crate::resource::{Mode, Resource};
@@ -41,7 +41,7 @@ impl Setup {
     }
 
     /// Who can hold `resource` against `user`'s taking it in `mode`, or the other way round.
-    fn rivals<'a>(
+    pub(super) fn rivals<'a>(
         &'a self,
         user: &'a User,
         resource: Resource,
@@ -63,22 +63,6 @@ impl Setup {
                     .iter()
                     .any(|(other, held)| *other == resource && mode.conflicts(*held))
         })
-    }
-
-    /// Every (loser, lock, holder) that can meet: the loser's place and the holder's among the leaves.
-    #[must_use]
-    pub fn collisions(&self) -> Vec<(u8, Resource, u8)> {
-        let mut all = Vec::new();
-        for user in &self.users {
-            for (resource, mode) in &user.acquires {
-                for rival in self.rivals(user, *resource, *mode) {
-                    all.push((user.leaf as u8, *resource, rival.leaf as u8));
-                }
-            }
-        }
-        all.sort_unstable();
-        all.dedup();
-        all
     }
 }
 
