@@ -17,7 +17,6 @@ use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::scenario::{Memory, Scenario};
 use seamcheck_model::threads;
-use seamcheck_model::threads::Window;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;

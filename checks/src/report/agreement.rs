@@ -131,7 +131,7 @@ pub fn markdown(rows: &[Row]) -> String {
     let reasons = reasons(rows);
     let claim = |row: &&Row| row.property == Property::NoSecondBusy;
     let told = |row: &&Row| row.verdicts() > 1 || is_mutant(row);
-    table(
+    markdown_table(
         &mut out,
         "check",
         rows.iter().filter(claim).filter(told),
@@ -141,7 +141,7 @@ pub fn markdown(rows: &[Row]) -> String {
     out.push_str("Where the code has an answer, or the check is a mutant.\n\n");
     let other =
         |row: &&Row| !claim(row) && !row.property.is_liveness() && (is_mutant(row) || by_code(row));
-    table(
+    markdown_table(
         &mut out,
         "check, property",
         rows.iter().filter(other),
@@ -195,7 +195,7 @@ fn by_code(row: &Row) -> bool {
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 
 /// Rows, both memory models side by side.
-fn table<'a>(
+fn markdown_table<'a>(
     out: &mut String,
     what: &str,
     rows: impl Iterator<Item = &'a Row> + Clone,
