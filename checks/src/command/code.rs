@@ -125,7 +125,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         against: against.into_iter().collect(),
         ..base
     };
-    let conformance = !args.no_conformance && request.can_conform();
+    let conformance = !args.no_conformance && request.why_not_held().is_none();
     Ok(CodeRequest {
         conformance,
         ..request
@@ -236,6 +236,12 @@ fn rests_on(request: &CodeRequest) -> Result<Vec<u64>, Failure> {
 fn conformance(request: &CodeRequest, answer: &CodeAnswer) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if !request.conformance {
+        if let Some(why) = request
+            .why_not_held()
+            .filter(|_| request.engine != Engine::Std)
+        {
+            lines.push(("conformance", format!("not held: {why}")));
+        }
         return lines;
     }
     match (&answer.held, &answer.not_held) {

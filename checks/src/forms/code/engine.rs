@@ -197,12 +197,9 @@ pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
             request.property.key()
         )));
     }
-    if request.conformance && !request.can_conform() {
+    if let Some(why) = request.why_not_held().filter(|_| request.conformance) {
         return Err(QuestionError::Usage(format!(
-            "only runs under loom or shuttle with at most {} vCPUs that are there from the start, and \
-             without a request bit, can be held against the model; under shuttle only whole removals \
-             from the start, under loom only vCPUs that stay on their CPU",
-            scenario::MAX_VCPUS
+            "this can not be held against the model: {why}"
         )));
     }
     Ok(())

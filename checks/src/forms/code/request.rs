@@ -316,16 +316,34 @@ impl CodeRequest {
         })
     }
 
-    /// Whether its executions can be held against the packed model. A vCPU's creation and the clearing of
-    /// request bits are one step there and several here, which nothing records; real threads record nothing.
+    /// Why its executions can not be held against the packed model; `None` when they can.
     #[must_use]
-    pub fn can_conform(&self) -> bool {
-        let requests = self.decisions.get("flag_raise").map(String::as_str) == Some("request-bit");
-        let is_known = !self.late && !requests && self.vcpus <= scenario::MAX_VCPUS;
-        match self.engine {
-            Engine::Loom => is_known && !self.migrate,
-            Engine::Shuttle => is_known && self.window == Window::Whole && !self.zero_step_armed,
-            Engine::Std => false,
+    pub fn why_not_held(&self) -> Option<&'static str> {
+        let decided = |name: &str, value: &str| {
+            let decision = self.decisions.get(name);
+            decision.map(String::as_str) == Some(value)
+        };
+        let waits = ["reenter-guest", "sleep-woken"]
+            .iter()
+            .any(|value| decided("flag_return", value));
+        if self.engine == Engine::Std {
+            Some("real threads record nothing")
+        } else if self.vcpus > scenario::MAX_VCPUS {
+            Some("the model has room for fewer vCPUs")
+        } else if self.late || decided("flag_raise", "request-bit") {
+            // Nothing records them.
+            Some(
+                "a vCPU's creation, and the clearing of request bits, are one step there and several here",
+            )
+        } else if self.engine == Engine::Shuttle {
+            let whole = self.window == Window::Whole && !self.zero_step_armed;
+            (!whole).then_some("only whole removals from the start are, under shuttle")
+        } else if self.migrate {
+            Some("under loom only vCPUs that stay on their CPU are")
+        } else {
+            waits.then_some(
+                "a vCPU that waits for the flag records nothing of what it sees meanwhile",
+            )
         }
     }
 
