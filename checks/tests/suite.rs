@@ -61,7 +61,7 @@ fn every_property_is_seen_to_break_and_to_hold() {
 
 #[test]
 fn only_these_runs_may_come_to_no_verdict() {
-    // Each is a mutant, or a kernel, that never makes the call which the claim is about.
+    // But for the hang, each is a mutant, or a kernel, that never makes the call which the claim is about.
     let wanted = [
         "M22/sc no-second-busy vacuous",
         "M22/tso no-second-busy vacuous",
@@ -75,6 +75,14 @@ fn only_these_runs_may_come_to_no_verdict() {
         "actors-M23/tso no-second-busy vacuous",
         "actors-M38/sc no-second-busy vacuous",
         "actors-M38/tso no-second-busy vacuous",
+        // The vCPU spins with interrupts off, and loom gives up on an execution without end.
+        "loom-M32/weak no-second-busy unknown",
+        "loom-M22/sc no-second-busy vacuous",
+        "loom-M22/weak no-second-busy vacuous",
+        "loom-M23/sc no-second-busy vacuous",
+        "loom-M23/weak no-second-busy vacuous",
+        "loom-M38/sc no-second-busy vacuous",
+        "loom-M38/weak no-second-busy vacuous",
         "R5-6.16-1.5.01/tso no-second-busy vacuous",
         "R5-6.19-1.5.05/tso no-second-busy vacuous",
         "R5-next-1.5.05/tso no-second-busy vacuous",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Minutes of search, or what does not end by itself.
 const LONG: [&[&str]; 8] = [
     &["what-if", "--vcpus", "3"],
-    &["what-if", "--vcpus", "2", "--property", "no-starvation"],
+    &["what-if", "--vcpus", "3", "--property", "no-starvation"],
     &["prove"],
     &["run", "6.16-3vcpu-full"],
     &["agree", "claim"],

@@ -231,18 +231,7 @@ impl Protocol {
                 .vcpus()
                 .any(|vcpu| vcpu.exit == super::message::ExitReason::InterruptDispatched),
             Property::NoMarkLeft => state.module().entry.tdhp,
-            Property::KickOnlyWhenBusy => match deed {
-                Deed::LastCall(_) => true,
-                // The kick behind TDH.MEM.TRACK is none of a retry's: what follows it is a first attempt.
-                Deed::Kick => {
-                    let ahead = &self.zapper().program[usize::from(zapper.at)..];
-                    let call = ahead
-                        .iter()
-                        .find(|deed| matches!(deed, Deed::Attempt { .. } | Deed::LastCall(_)));
-                    matches!(call, Some(Deed::LastCall(_)))
-                }
-                _ => false,
-            },
+            Property::KickOnlyWhenBusy => matches!(deed, Deed::Kick | Deed::LastCall(_)),
             Property::NoBugOn => deed == Deed::Unlock,
             Property::NoInternalError
             | Property::ZapFinishes

@@ -40,8 +40,10 @@ pub struct CodeAnswer {
     /// Executions or schedules that the model allows.
     pub conforming: u64,
     /// loom: what came of holding its executions against the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldText>,
     /// loom: why they were not, though they were to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_held: Option<String>,
     /// The properties that were seen violated, whatever was asked.
     pub seen_violated: Vec<String>,

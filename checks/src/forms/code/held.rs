@@ -22,10 +22,13 @@ pub struct HeldText {
     /// The first execution that is weaker than x86.
     pub first_weaker: Vec<String>,
     /// Whether x86 shows the violating execution; `None` when none violates or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violation_is_on_x86: Option<bool>,
     /// Where code and model part: how many events of the execution fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diverges_at: Option<u64>,
     /// How many outcomes the code has, where they are compared with the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<u64>,
 }
 
