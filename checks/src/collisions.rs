@@ -1,7 +1,7 @@
 //! Who can collide with whom on which lock of the module, and under which KVM locks they really can.
 //!
-//! [`rows`] reads a lock table and nothing else. [`callers`] asks a kernel profile who issues which
-//! leaf, holding what, and when in the TD's life; [`meetings`] puts the two together.
+//! `rows` reads a lock table and nothing else. `callers` asks a kernel profile who issues which
+//! leaf, holding what, and when in the TD's life; `meetings` puts the two together.
 
 mod callers;
 mod meetings;
