@@ -4,17 +4,17 @@
 //! A row is a question with a property, a column a form of the claim. To add a form, add a
 //! [`Column`]: the compiler asks for the rest.
 
+mod beyond_the_code;
+
 use crate::engine::Cut;
-use crate::forms::code::WATCHED;
 use crate::forms::{self, TraceStep};
 use crate::packed::Packed;
 use crate::runner::Outcome;
 use crate::suite::{Form, Run};
 use crate::verdict::{Expected, Verdict};
-use seamcheck_model::closed_enum::ClosedEnum;
+use beyond_the_code::{beyond_the_code, is_plain};
 use seamcheck_model::property::Property;
-use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::threads::Version;
+use seamcheck_model::scenario::Memory;
 
 /// A form of the claim that answers questions of this kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,62 +89,6 @@ impl Column {
             }
         }
     }
-}
-
-/// Why a question is none for the code, if it is none.
-fn beyond_the_code(run: &Run, property: Property) -> Option<&'static str> {
-    let (asked, plain) = (&run.scenario, Scenario::default());
-    let reasons = [
-        (
-            property.is_liveness(),
-            "an engine of the code says nothing of what happens in the end",
-        ),
-        (!WATCHED.contains(&property), "the code does not watch it"),
-        (
-            Version::from_key(&run.module).is_none(),
-            "this module is not there as code",
-        ),
-        (
-            !asked.finalized || asked.populated,
-            "the TD of the code is finalized, and no ioctl adds pages to it",
-        ),
-        (
-            !asked.threads.is_empty(),
-            "no other thread runs beside the code's zapper and vCPUs: what the ioctl does is the model's alone",
-        ),
-        (
-            asked.vcpus == 0,
-            "without a vCPU there is nothing to interleave in the code",
-        ),
-        (asked.pages > plain.pages, "the code has one page"),
-        (
-            asked.zap != plain.zap,
-            "the code removes pages as the profile's [zap] does",
-        ),
-        (
-            !is_plain(run),
-            "the guest of the code does all that a guest can",
-        ),
-    ];
-    let found = reasons.iter().find(|(applies, _)| *applies);
-    found.map(|(_, reason)| *reason)
-}
-
-/// The scenario that the code has: vCPUs that may move or be created late, and nobody else.
-fn is_plain(run: &Run) -> bool {
-    let plain = Scenario {
-        vcpus: run.scenario.vcpus,
-        memory: run.scenario.memory,
-        exit_reason: run.scenario.exit_reason,
-        migrate: run.scenario.migrate,
-        late: run.scenario.late,
-        // The model is asked with a smaller guest where vCPUs are created late, to be smaller itself; what
-        // guests do is no part of that question.
-        attr: run.scenario.attr || !run.scenario.late,
-        zero_step: run.scenario.zero_step || !run.scenario.late,
-        ..Scenario::default()
-    };
-    run.scenario == plain && run.scenario.vcpus > 0
 }
 
 /// loom's weak memory allows all that x86-TSO does; what falls there falls for a store that waits.

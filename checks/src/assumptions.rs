@@ -234,6 +234,12 @@ pub fn of(question: &Question, system: &System, kind: Kind) -> Vec<u64> {
         .collect()
 }
 
+/// The numbers that a search of the packed model for what must never happen rests on.
+#[must_use]
+pub fn of_search(question: &Question, system: &System) -> Vec<u64> {
+    of(question, system, Kind::packed(system.scenario.memory))
+}
+
 /// `A1-A3 A5`: numbers in ascending order, neighbours in a range.
 #[must_use]
 pub fn tags(numbers: &[u64]) -> String {

@@ -4,6 +4,7 @@
 //! before the search: a lock taken twice, or in another order than KVM takes its locks. What holds
 //! only because a SEAMCALL is never issued any more is no fix.
 
+use crate::assumptions;
 use crate::engine::exact::{self, Until};
 use crate::engine::{Cut, Limits, Report, Watch};
 use crate::question::{HOLD, Question, QuestionError};
@@ -55,6 +56,8 @@ pub struct Fixes {
     pub fixes: Vec<Fix>,
     /// What does not.
     pub others: Vec<(String, Not)>,
+    /// The numbers of the assumptions that the searches rest on.
+    pub rests_on: Vec<u64>,
     /// How long it all took.
     pub elapsed: Duration,
 }
@@ -93,6 +96,7 @@ pub fn search(
         length: violation.length(),
         fixes: Vec::new(),
         others: Vec::new(),
+        rests_on: assumptions::of_search(question, &system),
         elapsed: Duration::ZERO,
     };
     for (place, covers) in places(question) {

@@ -6,7 +6,7 @@ use crate::engine::Watch;
 use crate::exit::Exit;
 use crate::fix::{self, Fixes, Not};
 use crate::question::{Question, QuestionError};
-use crate::report::grouped;
+use crate::report::{grouped, rests_on_text};
 use crate::suite::{Form, select};
 use crate::trace::verify;
 use crate::verdict::Expected;
@@ -132,6 +132,7 @@ fn human(what: &str, found: &Fixes) -> String {
         count(|not| matches!(not, Not::Refused(_))),
         count(|not| matches!(not, Not::Starves(_))),
     );
+    let _ = writeln!(out, "rests on {}", rests_on_text(&found.rests_on));
     let cut = found.others.iter().filter_map(|(hold, not)| match not {
         Not::Unknown(cut) => Some((hold, cut)),
         _ => None,
@@ -151,6 +152,7 @@ struct Json<'a> {
     length: u64,
     fixes: Vec<JsonFix<'a>>,
     others: Vec<JsonOther<'a>>,
+    rests_on: &'a [u64],
     seconds: f64,
 }
 
@@ -192,6 +194,7 @@ fn json(found: &Fixes, exit: Exit) -> impl Serialize {
         length: found.length,
         fixes: fixes.collect(),
         others: others.collect(),
+        rests_on: &found.rests_on,
         seconds: found.elapsed.as_secs_f64(),
     }
 }

@@ -4,6 +4,7 @@
 pub mod plan;
 pub mod report;
 
+use crate::assumptions;
 use crate::engine::{Cut, Limits, Watch, exact};
 use crate::parallel;
 use crate::question::{Question, QuestionError, Source};
@@ -13,6 +14,7 @@ use seamcheck_model::kernel::KernelProfile;
 use seamcheck_model::status::StatusWord;
 use seamcheck_model::system::Reductions;
 use seamcheck_traces::Trace;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The table of the patch's message: no module, and not swept.
@@ -67,6 +69,8 @@ pub struct Cell {
     pub searches: usize,
     /// Why a search was cut short, with its code paths.
     pub cut: Vec<(String, Cut)>,
+    /// The numbers of the assumptions that its searches rest on.
+    pub rests_on: BTreeSet<u64>,
     /// How long its searches took together.
     pub elapsed: Duration,
 }
@@ -150,6 +154,7 @@ struct Searched {
     states: u64,
     searches: usize,
     cut: Vec<(String, Cut)>,
+    rests_on: BTreeSet<u64>,
     elapsed: Duration,
 }
 
@@ -163,6 +168,7 @@ impl Cell {
             states: 0,
             searches: 0,
             cut: Vec::new(),
+            rests_on: BTreeSet::new(),
             elapsed: Duration::ZERO,
         }
     }
@@ -172,6 +178,7 @@ impl Cell {
         self.states += done.states;
         self.searches += done.searches;
         self.cut.extend(done.cut);
+        self.rests_on.extend(done.rests_on);
         self.elapsed += done.elapsed;
         for failure in done.failures {
             if !self.failures.iter().any(|known| failure.is_of(known)) {
@@ -237,6 +244,8 @@ fn search(
     let (violations, states, cut) = exact::failures(&system, limits, watch);
     done.states += states;
     done.searches += 1;
+    done.rests_on
+        .extend(assumptions::of_search(question, &system));
     if let Some(cut) = cut {
         done.cut.push((party.names.join(" and "), cut));
     }

@@ -3,10 +3,10 @@
 use super::plan::{Party, Together};
 use super::{Cell, Failure};
 use crate::exit::Exit;
-use crate::report::grouped;
+use crate::report::{grouped, rests_on_text};
 use seamcheck_traces::Trace;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// The format's name and version.
@@ -92,6 +92,13 @@ fn one_kernel(out: &mut String, kernel: &str, cells: &[&Cell], drawn: bool) {
             count(|together| matches!(together, Together::NotAtOneTime)),
         );
     }
+    let rests_on: BTreeSet<u64> = cells
+        .iter()
+        .flat_map(|cell| &cell.rests_on)
+        .copied()
+        .collect();
+    let rests_on: Vec<u64> = rests_on.into_iter().collect();
+    let _ = writeln!(out, "  rests on {}", rests_on_text(&rests_on));
     let mut told: Vec<&Failure> = Vec::new();
     let mut last = String::new();
     for failure in cells.iter().flat_map(|cell| &cell.failures) {
@@ -176,6 +183,7 @@ struct JsonCell<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     triples: Vec<JsonParty<'a>>,
     failures: Vec<JsonFailure<'a>>,
+    rests_on: &'a BTreeSet<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_complete: Vec<BTreeMap<&'static str, &'a str>>,
 }
@@ -241,6 +249,7 @@ fn json_cell(cell: &Cell) -> JsonCell<'_> {
         pairs: of_size(2).collect(),
         triples: of_size(3).collect(),
         failures: failures.collect(),
+        rests_on: &cell.rests_on,
         not_complete: cut.collect(),
     }
 }

@@ -11,7 +11,7 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::scenario::Scenario;
 use seamcheck_traces::Trace;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The format's name and version.
 pub const FORMAT: &str = "seamcheck.triage.v1";
@@ -100,6 +100,8 @@ struct FoundText<'a> {
     states: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<&'static str>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    rests_on: &'a BTreeSet<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -174,6 +176,7 @@ impl<'a> From<&'a Pair> for FoundText<'a> {
             reaction: None,
             states: None,
             because: None,
+            rests_on: &pair.rests_on,
         };
         let mut ran = |scenario: &Scenario| {
             text.memory = Some(scenario.memory.key());

@@ -7,6 +7,7 @@
 use super::causes::{self, Cause, Wanted};
 use super::goal::Goal;
 use super::scenarios::{has_idler, needs_hypothetical, scenarios};
+use crate::assumptions;
 use crate::engine::exact::{self, First};
 use crate::engine::{Clock, Cut, Limits, Violation, Watch};
 use crate::parallel;
@@ -14,6 +15,7 @@ use crate::question::{Question, QuestionError, Source};
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::system::labels::StepId;
 use seamcheck_model::system::{Event, Reductions, System};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What a search of one kernel on one module came to.
@@ -91,6 +93,8 @@ pub struct Pair {
     pub module: String,
     /// What was found.
     pub found: Found,
+    /// The numbers of the assumptions that its searches rest on; none when nothing was searched.
+    pub rests_on: BTreeSet<u64>,
 }
 
 /// How long, on how many threads, and who can stop it.
@@ -251,6 +255,7 @@ struct Open {
     searched: usize,
     states: u64,
     cut: Option<Cut>,
+    rests_on: BTreeSet<u64>,
 }
 
 impl Open {
@@ -282,6 +287,7 @@ impl Open {
             searched: 0,
             states: 0,
             cut: None,
+            rests_on: BTreeSet::new(),
         })
     }
 
@@ -322,7 +328,11 @@ impl Open {
     }
 
     fn note(&mut self, wanted: &Wanted, question: Question, system: System, seen: &Seen) {
-        self.searched += usize::from(seen.is_searched);
+        if seen.is_searched {
+            self.searched += 1;
+            self.rests_on
+                .extend(assumptions::of_search(&question, &system));
+        }
         self.states += seen.states;
         self.cut = self.cut.or(seen.cut);
         let is_hypothetical = needs_hypothetical(&question, &question.scenario);
@@ -369,6 +379,7 @@ impl Open {
             kernel: self.question.kernel.name,
             module: self.question.module.name,
             found,
+            rests_on: self.rests_on,
         }
     }
 }

@@ -3,11 +3,12 @@
 use super::log::{ClueKind, Log};
 use super::search::{Found, Pair};
 use super::{Answer, Triage};
-use crate::report::{beside, grouped, wrapped_at};
+use crate::report::{beside, grouped, rests_on_text, wrapped_at};
 use crate::trace::render::WITNESS;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::status::StatusWord;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// No line is wider, but for lines of the log itself.
@@ -122,6 +123,16 @@ fn failure(out: &mut String, number: usize, answer: &Answer) {
     verdicts(out, answer);
     changes(out, answer);
     needs(out, answer);
+    let numbers: BTreeSet<u64> = answer
+        .pairs
+        .iter()
+        .flat_map(|pair| &pair.rests_on)
+        .copied()
+        .collect();
+    let numbers: Vec<u64> = numbers.into_iter().collect();
+    if !numbers.is_empty() {
+        beside(out, 3, "rests on", WIDTH, &rests_on_text(&numbers));
+    }
     if let Some(trace) = &answer.trace {
         out.push_str(if trace.verdict.result == WITNESS {
             "\n   The shortest way to its being returned (`--trace FILE` keeps it), where the property holds\n\n"

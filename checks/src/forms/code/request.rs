@@ -1,5 +1,6 @@
 //! What is asked of the code.
 
+use super::by_key;
 use crate::question::{Question, QuestionError, Source};
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -49,33 +50,6 @@ pub const WATCHED: [Property; 10] = [
     Property::KickOnlyWhenBusy,
     Property::NoBugOn,
 ];
-
-/// A closed enum travels under its key.
-mod by_key {
-    use super::ClosedEnum;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<T: ClosedEnum, S: Serializer>(
-        value: &T,
-        out: S,
-    ) -> Result<S::Ok, S::Error> {
-        out.serialize_str(value.key())
-    }
-
-    pub(super) fn deserialize<'de, T: ClosedEnum, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<T, D::Error> {
-        let key = String::deserialize(from)?;
-        T::from_key(&key).ok_or_else(|| {
-            let known: Vec<&str> = T::ALL.iter().map(|value| value.key()).collect();
-            let what = T::WHAT;
-            Error::custom(format!(
-                "unknown {what} `{key}`; it is one of {}",
-                known.join(", ")
-            ))
-        })
-    }
-}
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
