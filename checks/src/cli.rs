@@ -295,6 +295,17 @@ pub(crate) struct CodeArgs {
     /// loom: enter the window with TDHP set, from a first call that was busy on the S-EPT entry.
     #[arg(long)]
     pub(crate) marked: bool,
+    /// loom: what guests do each time before TDG.VP.VMCALL: vmcall (nothing), accept, attr-rd, attr-wr (these
+    /// TDG.MEM.PAGE leaves), access, arming-access (its fault arms 0-step), interrupt. Default: vmcall in the
+    /// window of TDH.MEM.TRACK, attr-rd elsewhere.
+    #[arg(long, value_name = "GUEST")]
+    pub(crate) guest: Option<String>,
+    /// loom: guests do it on their vCPU's first lap only.
+    #[arg(long)]
+    pub(crate) guest_once: bool,
+    /// loom: begin a whole removal with vCPUs in their guests: their first lap is what is left of one.
+    #[arg(long)]
+    pub(crate) in_guest: bool,
     /// loom: lock words of the module that are full barriers, as on x86. Without it they order nothing.
     #[arg(long)]
     pub(crate) barriers_in_locks: bool,

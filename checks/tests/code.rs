@@ -82,6 +82,43 @@ fn nothing_to_claim_is_vacuous() {
     assert_eq!(ended.status, Some(11), "{}{}", ended.out, ended.err);
 }
 
+/// A window does not have what these are about, and a guest that is never interrupted has nothing to dispatch.
+#[test]
+fn what_a_run_has_nothing_of_is_vacuous_whatever_the_property() {
+    for args in [
+        "code --property tracked-remove",
+        "code --property epoch-empty",
+        "code --property interrupt-once",
+        "code --set on_busy=give-up --property no-mark-left",
+        "code --window whole --preemptions 2 --property interrupt-once",
+        "code --engine shuttle --window block --schedules 5 --property tracked-remove",
+    ] {
+        let ended = ended(&args.split(' ').collect::<Vec<_>>());
+        assert_eq!(ended.status, Some(11), "{args}: {}{}", ended.out, ended.err);
+    }
+    for (args, status) in [
+        ("code --window remove --property tracked-remove", 0),
+        ("code --window track --property epoch-empty --laps 1", 0),
+        (
+            "code --window whole --preemptions 2 --guest interrupt --property interrupt-once",
+            10,
+        ),
+        (
+            "code --window whole --preemptions 2 --set on_busy=give-up --property no-mark-left",
+            10,
+        ),
+    ] {
+        let ended = ended(&args.split(' ').collect::<Vec<_>>());
+        assert_eq!(
+            ended.status,
+            Some(status),
+            "{args}: {}{}",
+            ended.out,
+            ended.err
+        );
+    }
+}
+
 #[test]
 fn json_says_the_same_and_the_exit_status() {
     for (args, status, verdict) in [
@@ -182,6 +219,11 @@ fn what_the_code_or_an_engine_can_not_do_is_refused_with_a_reason() {
         (&["code", "--module=1.5.01"], "does not exist as code"),
         (&["code", "--window=blok"], "unknown window `blok`"),
         (&["code", "--memory=tso"], "unknown memory `tso`"),
+        (&["code", "--guest=acept"], "unknown guest `acept`"),
+        (
+            &["code", "--in-guest"],
+            "only when a whole removal begins, under loom",
+        ),
         (
             &["code", "--property=zap-finishes"],
             "the code does not watch `zap-finishes`",

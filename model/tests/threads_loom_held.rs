@@ -7,8 +7,8 @@ use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::threads::conformance::{Conformance, Fit, Held};
 use seamcheck_model::threads::{
-    Bounds, Event, FirstCall, LoomReport, Memory, Order, Scenario, Version, Window,
-    run_under_loom_held,
+    Bounds, Event, FirstCall, Guest, LoomReport, Memory, Order, Scenario, Scripted, Version,
+    Window, run_under_loom_held,
 };
 
 use FirstCall::{WasBusy, WasBusyOnEntry};
@@ -88,6 +88,30 @@ fn code_and_model_come_to_the_same_outcomes_where_memory_is_sequentially_consist
         let compared = found.outcomes.ok_or("not compared")?;
         assert!(compared.agree(), "{what}: {compared:?}");
         assert_eq!((compared.code, compared.model), (outcomes, outcomes));
+    }
+    Ok(())
+}
+
+/// A vCPU that is in its guest is held from there, and on its first lap only does what it does once.
+#[test]
+fn a_removal_that_begins_in_the_guest_comes_to_the_outcomes_of_the_model() -> Outcome<()> {
+    for (guest, laps, executions, outcomes) in [
+        (Guest::Once(Scripted::AttrRead.deeds()), 1, 7_541, 10),
+        (Guest::Script(&[]), 2, 12_432, 6),
+    ] {
+        let code = Scenario {
+            first_call: FirstCall::Made,
+            in_guest: true,
+            guest,
+            laps,
+            ..Scenario::of_window(merged()?, Window::Whole)
+        };
+        let (report, found) = own(&code, SequentiallyConsistent, ALL)?;
+        assert!(found.start_is_reached && !report.capped);
+        assert_eq!(counts(&found), [executions, 0, 0, 0], "{guest:?}");
+        let compared = found.outcomes.ok_or("not compared")?;
+        assert!(compared.agree(), "{compared:?}");
+        assert_eq!(compared.code, outcomes);
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::threads;
+use seamcheck_model::threads::{self, Scripted};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -103,6 +103,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let base = CodeRequest::new(args.engine, &args.kernel, &decisions);
     let window = args.window.as_deref().map(|name| choice("window", name));
     let window = window.transpose()?.unwrap_or(base.window);
+    let guest = args.guest.as_deref().map(|name| choice("guest", name));
     let vcpus = args.vcpus.map_or(base.vcpus, usize::from);
     let request = CodeRequest {
         memory: choice("memory", &args.memory)?,
@@ -111,6 +112,9 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         window,
         vcpus,
         laps: args.laps.map_or(base.laps, usize::from),
+        guest: guest.transpose()?.unwrap_or(Scripted::of_window(window)),
+        guest_once: args.guest_once,
+        in_guest: args.in_guest,
         zero_step_armed: args.zero_step_armed,
         marked: args.marked,
         barriers_in_locks: args.barriers_in_locks,

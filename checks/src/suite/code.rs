@@ -1,7 +1,7 @@
 //! What a run of the code is told, and what is expected of its executions.
 
 use seamcheck_model::data::{DataError, Reader};
-use seamcheck_model::threads::Window;
+use seamcheck_model::threads::{Scripted, Window};
 
 /// How many of loom's executions are which, and how many outcomes they come to; what is left out is
 /// none.
@@ -45,6 +45,12 @@ pub struct CodeSettings {
     pub window: Option<Window>,
     /// How often a vCPU goes round.
     pub laps: Option<usize>,
+    /// loom: what the guests do.
+    pub guest: Option<Scripted>,
+    /// loom: on their first lap only.
+    pub guest_once: bool,
+    /// loom: a whole removal begins with vCPUs in their guests.
+    pub in_guest: bool,
     /// 0-step is armed at the start.
     pub zero_step_armed: bool,
     /// loom: the window is entered with TDHP set.
@@ -72,6 +78,9 @@ impl CodeSettings {
         row.only(&[
             "window",
             "laps",
+            "guest",
+            "guest_once",
+            "in_guest",
             "zero_step_armed",
             "marked",
             "barriers_in_locks",
@@ -90,6 +99,9 @@ impl CodeSettings {
                 .then(|| row.choice("window"))
                 .transpose()?,
             laps: number("laps")?,
+            guest: row.has("guest").then(|| row.choice("guest")).transpose()?,
+            guest_once: row.boolean("guest_once", false)?,
+            in_guest: row.boolean("in_guest", false)?,
             zero_step_armed: row.boolean("zero_step_armed", false)?,
             marked: row.boolean("marked", false)?,
             barriers_in_locks: row.boolean("barriers_in_locks", false)?,

@@ -1,6 +1,7 @@
 //! KVM's side, function by function (6.16), each obeying the decisions.
 
 mod fault;
+mod in_guest;
 mod interrupts;
 mod kick;
 mod mmu_lock;
@@ -63,6 +64,8 @@ mod mirror {
 pub struct Met {
     /// Properties seen violated, a bit each.
     pub violated: PropertySet,
+    /// Properties of which what they are about has happened, a bit each; real threads note none.
+    pub happened: PropertySet,
     /// Calls whose BUSY nobody can handle any more.
     pub second_calls: u32,
     /// First calls that were busy.
@@ -81,6 +84,7 @@ impl Met {
     pub const fn and(self, other: Self) -> Self {
         Self {
             violated: self.violated | other.violated,
+            happened: self.happened | other.happened,
             second_calls: self.second_calls + other.second_calls,
             first_busy: self.first_busy + other.first_busy,
             turned_back: self.turned_back + other.turned_back,
@@ -93,6 +97,12 @@ impl Met {
     #[must_use]
     pub const fn violates(self, property: Property) -> bool {
         self.violated & property.bit() != 0
+    }
+
+    /// True when what the property is about has happened.
+    #[must_use]
+    pub const fn says_something_of(self, property: Property) -> bool {
+        self.happened & property.bit() != 0
     }
 
     fn violate(&mut self, property: Property, if_true: bool) {

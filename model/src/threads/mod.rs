@@ -30,6 +30,6 @@ pub use loom_run::{
 pub use module::Version;
 pub use run::execute;
 pub use runtime::{Bits, Flag, Mode, Order, Runtime};
-pub use scenario::{Deed, FirstCall, Grain, Guest, Scenario, Window, implements};
+pub use scenario::{Deed, FirstCall, Grain, Guest, Scenario, Scripted, Window, implements};
 pub use shuttle_run::{Budget, ShuttleReport, Steps, Strategy, run_under_shuttle};
 pub use std_run::run_on_threads;

@@ -16,7 +16,9 @@ pub(super) use page::Page;
 pub(super) use seamcalls::{
     tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_track, tdh_vp_wr,
 };
-pub(super) use vp_enter::{ExitReason, Tdvps, status_of, tdh_vp_enter};
+pub(super) use vp_enter::{
+    ExitReason, Tdvps, begin_in_guest, leave_guest, status_of, tdh_vp_enter,
+};
 
 use super::locks::Lock;
 use super::runtime::Runtime;

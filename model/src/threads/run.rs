@@ -17,6 +17,9 @@ use std::sync::Arc;
 pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
     drop(event::take_journal());
     let kvm = Arc::new(Kvm::<R>::new(scenario));
+    if scenario.in_guest {
+        kvm.begin_in_guests();
+    }
     let vcpus: Vec<_> = (0..scenario.vcpus)
         .map(|index| {
             let kvm = Arc::clone(&kvm);
@@ -25,6 +28,8 @@ pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
         .collect();
     let met = kvm.zap(Current::new(Agent::Zapper));
     let mut met = vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()));
-    met.violated |= event::with_journal(watch::broken);
+    let inside = if scenario.in_guest { scenario.vcpus } else { 0 };
+    met.violated |= event::with_journal(|journal| watch::broken(journal, inside));
+    met.happened |= event::with_journal(watch::happened);
     met
 }

@@ -156,6 +156,8 @@ pub enum Deed {
 pub enum Guest {
     /// These deeds, and then TDG.VP.VMCALL without progress.
     Script(&'static [Deed]),
+    /// The same on the vCPU's first lap; on later ones TDG.VP.VMCALL at once.
+    Once(&'static [Deed]),
     /// Whatever the engine chooses, before and between entries too.
     Any,
 }
@@ -173,10 +175,57 @@ pub(super) const CHOICES: [Deed; 9] = [
     Deed::Interrupt { progress: true },
 ];
 
+closed_enum! { "guest",
+    /// What a guest for loom does before its TDG.VP.VMCALL: loom has no choices to explore.
+    pub enum Scripted {
+        Vmcall = "vmcall": "nothing but TDG.VP.VMCALL",
+        Accept = "accept": "TDG.MEM.PAGE.ACCEPT",
+        AttrRead = "attr-rd": "TDG.MEM.PAGE.ATTR.RD",
+        AttrWrite = "attr-wr": "TDG.MEM.PAGE.ATTR.WR",
+        Access = "access": "an access, which faults where the page is blocked or gone",
+        ArmingAccess = "arming-access": "the same; a fault is the one that arms 0-step",
+        Interrupt = "interrupt": "an interrupt ends it: the kick's, if that is pending",
+    }
+}
+
+impl Scripted {
+    /// The one that has something to meet in a window, and nothing more.
+    #[must_use]
+    pub const fn of_window(window: Window) -> Self {
+        match window {
+            Window::Track => Self::Vmcall,
+            Window::Block | Window::Remove | Window::Whole => Self::AttrRead,
+        }
+    }
+
+    /// What the guest does each time it is entered.
+    #[must_use]
+    pub const fn deeds(self) -> &'static [Deed] {
+        match self {
+            Self::Vmcall => &[],
+            Self::Accept => &[Deed::Accept],
+            Self::AttrRead => &[Deed::AttrRead],
+            Self::AttrWrite => &[Deed::AttrWrite],
+            Self::Access => &[Deed::Access { arms: false }],
+            Self::ArmingAccess => &[Deed::Access { arms: true }],
+            Self::Interrupt => &[Deed::Interrupt { progress: false }],
+        }
+    }
+}
+
 impl Guest {
+    /// The guest as it is on a lap, counted from 0.
+    pub(super) const fn on_lap(self, lap: usize) -> Self {
+        match (self, lap) {
+            (Self::Once(deeds), 0) => Self::Script(deeds),
+            (Self::Once(_), _) => Self::Script(&[]),
+            _ => self,
+        }
+    }
+
     pub(super) fn deed<R: Runtime>(&self, step: usize) -> Deed {
         match self {
-            Self::Script(deeds) => {
+            Self::Script(deeds) | Self::Once(deeds) => {
                 let last = Deed::Vmcall { progress: false };
                 deeds.get(step).copied().unwrap_or(last)
             }
@@ -207,6 +256,8 @@ pub struct Scenario {
     pub guest: Guest,
     /// 0-step is armed on every vCPU at the start.
     pub zero_step_armed: bool,
+    /// Every vCPU is in its guest when the zapper begins: its first lap is what is left of one.
+    pub in_guest: bool,
     /// A vCPU may come back on another CPU, between two laps. One with a script does each time.
     pub migrate: bool,
     /// vCPUs are created after the start, at any time: what KVM refuses once the TD is finalized.
@@ -240,11 +291,9 @@ impl Scenario {
             window,
             zaps: 1,
             first_call: FirstCall::WasBusy,
-            guest: Guest::Script(match window {
-                Window::Track => &[],
-                _ => &[Deed::AttrRead],
-            }),
+            guest: Guest::Script(Scripted::of_window(window).deeds()),
             zero_step_armed: false,
+            in_guest: false,
             migrate: false,
             late: false,
             lock_words: Order::Relaxed,

@@ -4,7 +4,8 @@ use super::held::HeldText;
 use super::request::{CodeRequest, Engine, plural};
 use crate::engine::Cut;
 use crate::verdict::Verdict;
-use seamcheck_model::property::Property;
+use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::property::{Property, PropertySet};
 use seamcheck_model::threads::{LoomReport, Met, ShuttleReport};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,8 @@ pub struct CodeAnswer {
     pub not_held: Option<String>,
     /// The properties that were seen violated, whatever was asked.
     pub seen_violated: Vec<String>,
+    /// The properties of which what they are about happened, whatever was asked; real threads note none.
+    pub happened: Vec<String>,
     /// Why it was given up from outside, if it was.
     #[serde(skip)]
     pub cut: Option<Cut>,
@@ -74,7 +77,8 @@ impl CodeAnswer {
             divergence: held.and_then(HeldText::divergence),
             conforming: held.map_or(0, HeldText::conforming),
             held: held.map(|held| HeldText::new(held, report.violation.is_some())),
-            seen_violated: violated(report.met),
+            seen_violated: keys(report.met.violated),
+            happened: keys(report.met.happened),
             ..Self::default()
         }
     }
@@ -100,7 +104,8 @@ impl CodeAnswer {
             divergence: objection.map(|(text, ..)| text.clone()),
             failed: report.failed.clone(),
             conforming: if conformance { agreeing as u64 } else { 0 },
-            seen_violated: violated(report.met),
+            seen_violated: keys(report.met.violated),
+            happened: keys(report.met.happened),
             steps: steps.map(Into::into),
             ..Self::default()
         }
@@ -112,7 +117,7 @@ impl CodeAnswer {
             second_calls: met.second_calls.into(),
             turned_back: met.turned_back.into(),
             violated: met.violates(property),
-            seen_violated: violated(met),
+            seen_violated: keys(met.violated),
             ..Self::default()
         }
     }
@@ -159,13 +164,19 @@ impl CodeAnswer {
         }
     }
 
-    /// Nothing that the claim is about ever happened.
+    /// Nothing that the property is about ever happened. The claim and I1 need a vCPU that was turned back,
+    /// too. Real threads do not say.
     fn is_vacuous(&self, request: &CodeRequest) -> bool {
         let decided = |name: &str| request.decisions.get(name).map(String::as_str);
         let turns_back =
             decided("vcpu_flag_test") != Some("absent") && decided("flag_raise") != Some("never");
-        request.property == Property::NoSecondBusy
-            && (self.second_calls == 0 || (turns_back && self.turned_back == 0))
+        let property = request.property;
+        let needs_it = matches!(property, Property::NoSecondBusy | Property::NoVcpuInside);
+        let happened = match request.engine {
+            Engine::Std => !needs_it || self.second_calls > 0,
+            _ => self.happened.iter().any(|name| name == property.key()),
+        };
+        !happened || (needs_it && turns_back && self.turned_back == 0)
     }
 }
 
@@ -173,10 +184,9 @@ pub(super) fn texts(journal: &[seamcheck_model::threads::Entry]) -> Vec<String> 
     journal.iter().map(ToString::to_string).collect()
 }
 
-fn violated(met: Met) -> Vec<String> {
-    use seamcheck_model::closed_enum::ClosedEnum;
+fn keys(set: PropertySet) -> Vec<String> {
     let seen = Property::ALL
         .iter()
-        .filter(|property| met.violates(**property));
+        .filter(|property| set & property.bit() != 0);
     seen.map(|property| property.key().to_owned()).collect()
 }

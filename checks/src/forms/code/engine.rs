@@ -10,7 +10,7 @@ use seamcheck_model::scenario;
 use seamcheck_model::system::{Reductions, System};
 use seamcheck_model::threads::conformance::{self, Held, HeldError, NoStart};
 use seamcheck_model::threads::{
-    Budget, Entry, Met, Scenario, Strategy, check_for_loom, run_on_threads, run_under_loom,
+    Budget, Entry, Met, Scenario, Strategy, Window, check_for_loom, run_on_threads, run_under_loom,
     run_under_loom_held, run_under_shuttle,
 };
 use std::sync::Arc;
@@ -182,6 +182,13 @@ pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
             "{} vCPUs and {} laps are asked for; at most {} and {} can be had",
             request.vcpus, request.laps, MOST.0, MOST.1
         )));
+    }
+    let begins = request.engine == Engine::Loom && request.window == Window::Whole && !request.late;
+    if request.in_guest && !begins {
+        return Err(QuestionError::Usage(
+            "vCPUs are in their guests only when a whole removal begins, under loom, and none is created late"
+                .into(),
+        ));
     }
     if !WATCHED.contains(&request.property) {
         let known: Vec<&str> = WATCHED.iter().map(|property| property.key()).collect();

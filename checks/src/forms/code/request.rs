@@ -8,7 +8,9 @@ use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario;
-use seamcheck_model::threads::{Bounds, FirstCall, Memory, Order, Scenario, Version, Window};
+use seamcheck_model::threads::{
+    Bounds, FirstCall, Guest, Memory, Order, Scenario, Scripted, Version, Window,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -77,6 +79,15 @@ pub struct CodeRequest {
     pub vcpus: usize,
     /// How often each goes round.
     pub laps: usize,
+    /// What the guests do under loom; elsewhere they do whatever they can.
+    #[serde(with = "by_key", default = "unsaid")]
+    pub guest: Scripted,
+    /// loom: they do it on their first lap only.
+    #[serde(default)]
+    pub guest_once: bool,
+    /// loom: vCPUs are in their guests when the zapper begins.
+    #[serde(default)]
+    pub in_guest: bool,
     /// 0-step is armed at the start.
     pub zero_step_armed: bool,
     /// loom: a window is entered with TDHP set, from a first call that was busy on the S-EPT entry.
@@ -110,6 +121,11 @@ pub struct CodeRequest {
     pub against: BTreeMap<String, String>,
 }
 
+/// What a saved schedule says that is older than the field: schedules have a free guest.
+const fn unsaid() -> Scripted {
+    Scripted::AttrRead
+}
+
 /// More executions than any window of one vCPU needs.
 pub const EXECUTIONS: usize = 200_000;
 
@@ -120,6 +136,10 @@ impl CodeRequest {
     /// One vCPU that goes round twice, every execution there is.
     #[must_use]
     pub fn new(engine: Engine, kernel: &str, decisions: &Decisions) -> Self {
+        let window = match engine {
+            Engine::Loom | Engine::Std => Window::Block,
+            Engine::Shuttle => Window::Whole,
+        };
         let pairs = Decisions::NAMES.iter().filter_map(|name| {
             let value = decisions.get(name)?;
             Some(((*name).to_owned(), value.to_owned()))
@@ -131,10 +151,7 @@ impl CodeRequest {
             decisions: pairs.collect(),
             module: Version::V1_5_05,
             property: Property::NoSecondBusy,
-            window: match engine {
-                Engine::Loom | Engine::Std => Window::Block,
-                Engine::Shuttle => Window::Whole,
-            },
+            window,
             vcpus: match engine {
                 Engine::Loom => 1,
                 Engine::Shuttle | Engine::Std => 4,
@@ -143,6 +160,9 @@ impl CodeRequest {
                 Engine::Loom => 2,
                 Engine::Shuttle | Engine::Std => 3,
             },
+            guest: Scripted::of_window(window),
+            guest_once: false,
+            in_guest: false,
             zero_step_armed: false,
             marked: false,
             barriers_in_locks: false,
@@ -172,6 +192,7 @@ impl CodeRequest {
         let settings = run.code;
         let base = Self::new(engine, &run.kernel, &decisions);
         let usage = |text: String| QuestionError::Usage(format!("{}: {text}", run.name));
+        let window = settings.window.unwrap_or(base.window);
         Ok(Self {
             memory: if run.name.ends_with("/weak") {
                 Memory::Weak
@@ -183,9 +204,12 @@ impl CodeRequest {
                 .expect
                 .first()
                 .map_or(base.property, |(property, _)| *property),
-            window: settings.window.unwrap_or(base.window),
+            window,
             vcpus: run.scenario.vcpus,
             laps: settings.laps.unwrap_or(base.laps),
+            guest: settings.guest.unwrap_or(Scripted::of_window(window)),
+            guest_once: settings.guest_once,
+            in_guest: settings.in_guest,
             zero_step_armed: settings.zero_step_armed,
             marked: settings.marked,
             barriers_in_locks: settings.barriers_in_locks,
@@ -279,6 +303,12 @@ impl CodeRequest {
             module: self.module,
             vcpus: self.vcpus,
             laps: self.laps,
+            guest: match self.engine {
+                Engine::Loom if self.guest_once => Guest::Once(self.guest.deeds()),
+                Engine::Loom => Guest::Script(self.guest.deeds()),
+                Engine::Shuttle | Engine::Std => base.guest,
+            },
+            in_guest: self.in_guest,
             zero_step_armed: self.zero_step_armed,
             lock_words: match self.barriers_in_locks {
                 true => Order::FullBarrier,
@@ -340,12 +370,29 @@ impl CodeRequest {
             self.laps,
             plural(self.laps),
             match self.window {
+                Window::Whole if self.in_guest => {
+                    "the whole removal, begun with vCPUs in their guests".to_owned()
+                }
                 Window::Whole => "the whole removal".to_owned(),
                 window if self.marked => format!("the window of {}, TDHP set", window.key()),
                 window => format!("the window of {}", window.key()),
             }
         );
-        format!("{vcpus}, {}", self.reach_text())
+        format!("{vcpus}, {}{}", self.guest_text(), self.reach_text())
+    }
+
+    /// What loom's guests do, and whether 0-step is armed.
+    fn guest_text(&self) -> String {
+        let armed = if self.zero_step_armed {
+            "0-step armed, "
+        } else {
+            ""
+        };
+        if self.engine != Engine::Loom {
+            return armed.to_owned();
+        }
+        let once = if self.guest_once { " once" } else { "" };
+        format!("{armed}guests: {}{once}, ", self.guest.key())
     }
 
     /// The engine's own bounds in words.

@@ -90,7 +90,7 @@ pub(super) fn of_model(
     let vcpus = scenario.vcpus;
     let (mut lists, mut found) = (Lists::default(), FxHashSet::default());
     let mut seen: FxHashSet<(Vec<u64>, Progress)> = FxHashSet::default();
-    let mut open = vec![(*start, Progress::default())];
+    let mut open = vec![(*start, walk.at_start())];
     while let Some((state, progress)) = open.pop() {
         if !seen.insert((key(&state, vcpus), progress)) {
             continue;
@@ -163,6 +163,15 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// vCPUs that are in their guests are on their first lap.
+    fn at_start(&self) -> Progress {
+        let mut progress = Progress::default();
+        if self.scenario.in_guest {
+            progress.laps[1..=self.scenario.vcpus].fill(1);
+        }
+        progress
+    }
+
     /// Who has to be asked for a next step. A step that nobody can keep from its one outcome, and nobody
     /// notices, may as well be the next: whoever stands before one is asked alone.
     fn agents(&self, state: &State) -> Vec<Agent> {
@@ -287,7 +296,8 @@ impl Walk<'_> {
     }
 
     fn deed(&self, agent: Agent, progress: Progress) -> Option<Deed> {
-        let Guest::Script(deeds) = self.scenario.guest else {
+        let lap = usize::from(progress.laps[slot(agent)]).saturating_sub(1);
+        let Guest::Script(deeds) = self.scenario.guest.on_lap(lap) else {
             return None;
         };
         let last = Deed::Vmcall { progress: false };

@@ -12,7 +12,7 @@ use crate::kvm::instr::{CallSite, Instr};
 use crate::module::LeafId;
 use crate::scenario;
 use crate::system::state::{BlockEpoch, Control, MirrorSpte, Page, Vcpu};
-use crate::system::{ConfigError, Reductions, State, System, pack};
+use crate::system::{Agent, ConfigError, Reductions, State, System, pack};
 use crate::table::LockTable;
 use crate::threads::event::Leaf;
 use crate::threads::scenario::{FirstCall, Scenario, Window};
@@ -62,9 +62,7 @@ pub(super) fn find(
                 leaf: "call of a whole removal",
             }));
         }
-        let state = armed(system.initial(), scenario);
-        let is_reached = !scenario.zero_step_armed;
-        return Ok(Ok(Start { state, is_reached }));
+        return Ok(Ok(whole(system, scenario)));
     };
     let leaf = leaf.key();
     let Some(line) = line(system, scenario, leaf) else {
@@ -81,6 +79,41 @@ pub(super) fn find(
         is_reached = is_reached || comes_to(&about, &state, scenario);
     }
     Ok(Ok(Start { state, is_reached }))
+}
+
+/// Before the first call; where vCPUs are in their guests, each has gone there by the shortest way.
+fn whole(system: &System, scenario: &Scenario) -> Start {
+    let outside = armed(system.initial(), scenario);
+    let mut vcpus = 0..scenario.vcpus as u8;
+    let inside = match scenario.in_guest {
+        true => vcpus.try_fold(outside, |state, vcpu| into_guest(system, state, vcpu)),
+        false => Some(outside),
+    };
+    Start {
+        state: inside.unwrap_or(outside),
+        is_reached: inside.is_some() && !scenario.zero_step_armed,
+    }
+}
+
+/// Where a vCPU comes to its guest while nobody else moves.
+fn into_guest(system: &System, from: State, vcpu: u8) -> Option<State> {
+    let is_inside = |state: &State| {
+        let op = state.vcpus[usize::from(vcpu)].control.op;
+        op != 0 && system.runs_guest(op)
+    };
+    let mut seen = FxHashSet::from_iter([from]);
+    let mut queue = VecDeque::from([from]);
+    while let Some(state) = queue.pop_front() {
+        if is_inside(&state) {
+            return Some(state);
+        }
+        system.successors(&state, |step, next| {
+            if step.agent == Agent::Vcpu(vcpu) && seen.insert(next) {
+                queue.push_back(next);
+            }
+        });
+    }
+    None
 }
 
 /// The model's side of a scenario of the code, sequentially consistent.

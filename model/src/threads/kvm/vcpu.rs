@@ -16,7 +16,7 @@ use crate::threads::scenario::{Grain, Guest, Window};
 
 /// The exit reason that `vcpu_enter_guest()` finds cached.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Cached {
+pub(super) enum Cached {
     Undefined,
     Exit(ExitReason),
     /// An external interrupt, dispatched already.
@@ -36,7 +36,7 @@ enum Fastpath {
 
 /// How `vcpu_enter_guest()` ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lap {
+pub(super) enum Lap {
     /// Go round.
     Again,
     /// An EPT violation is left to handle.
@@ -50,12 +50,14 @@ pub(super) struct Thread<'a, R: Runtime> {
     pub(super) kvm: &'a Kvm<R>,
     pub(super) current: Current<R>,
     pub(super) met: Met,
-    tdvps: Tdvps,
-    cached: Cached,
+    pub(super) tdvps: Tdvps,
+    pub(super) cached: Cached,
     /// The flag was seen down since interrupts were disabled (I4).
     flag_seen_down: bool,
     /// The CPU it is on.
     cpu: usize,
+    /// How often it has gone round before.
+    lap: usize,
 }
 
 impl<R: Runtime> Kvm<R> {
@@ -71,15 +73,22 @@ impl<R: Runtime> Kvm<R> {
             cached: Cached::Undefined,
             flag_seen_down: false,
             cpu: 0,
+            lap: 0,
         };
         if self.scenario.late {
             let created = 1 << thread.current.vcpu();
             self.online.fetch_or(created, Order::AcqRel);
         }
         for lap in 0..self.scenario.laps {
-            thread.vcpu_load(lap);
-            thread.push_event();
-            match thread.vcpu_enter_guest() {
+            thread.lap = lap;
+            let ends = if self.scenario.in_guest && lap == 0 {
+                thread.vcpu_leave_guest()
+            } else {
+                thread.vcpu_load();
+                thread.push_event();
+                thread.vcpu_enter_guest()
+            };
+            match ends {
                 Lap::Again => {}
                 Lap::Asleep => break,
                 // The fault waits for mmu_lock, which the zapper holds to the end of its window.
@@ -96,9 +105,9 @@ impl<R: Runtime> Kvm<R> {
 
 impl<R: Runtime> Thread<'_, R> {
     /// V0: scheduled in, perhaps on another CPU than before.
-    fn vcpu_load(&mut self, lap: usize) {
+    fn vcpu_load(&mut self) {
         let scenario = &self.kvm.scenario;
-        if !scenario.migrate || lap == 0 {
+        if !scenario.migrate || self.lap == 0 {
             return;
         }
         if scenario.guest != Guest::Any || self.chooses(2) {
@@ -164,6 +173,7 @@ impl<R: Runtime> Thread<'_, R> {
             // V9 taken: no entry, nothing dispatched.
             self.store_mode(OUTSIDE_GUEST_MODE);
             self.local_irq_enable();
+            self.srcu_read_lock();
             return Lap::Again;
         }
         let mut fastpath = self.tdx_vcpu_run(true);
@@ -204,14 +214,18 @@ impl<R: Runtime> Thread<'_, R> {
         }
         self.handle_exit_irqoff();
         self.local_irq_enable();
-        // srcu_read_lock() has an smp_mb() too; a light flavour has not.
+        self.srcu_read_lock();
+    }
+
+    /// It has an smp_mb(), as the unlock has; a light flavour has not.
+    fn srcu_read_lock(&self) {
         if self.kvm.decisions.vcpu_barrier != VcpuBarrier::LightSrcu {
             R::smp_mb();
         }
     }
 
     /// V16 to V19.
-    fn way_out(&mut self, store_mode: bool) -> Lap {
+    pub(super) fn way_out(&mut self, store_mode: bool) -> Lap {
         self.open_interrupts(store_mode);
         let faulted = self.cached == Cached::Exit(ExitReason::EptViolation);
         if self.cached != Cached::Dispatched {
@@ -263,7 +277,7 @@ impl<R: Runtime> Thread<'_, R> {
             &self.kvm.td,
             self.current,
             &mut self.tdvps,
-            &self.kvm.scenario.guest,
+            &self.kvm.scenario.guest.on_lap(self.lap),
             &|| interrupts.is_pending(),
         );
         self.current

@@ -78,6 +78,15 @@ impl<'a, R: Runtime> Call<'a, R> {
         }
     }
 
+    /// TDH.VP.ENTER while its guest runs.
+    pub(super) fn in_guest(td: &'a Td<R>, current: Current<R>) -> Self {
+        let mut call = Self::new(td, current);
+        let shared = |resource| Undo::Lock(resource, Mode::Shared);
+        call.undo
+            .extend([shared(Resource::Tdvpr), shared(Resource::Tdr), Undo::Epoch]);
+        call
+    }
+
     fn lock(&self, resource: Resource) -> &'a Lock<R> {
         match resource {
             Resource::Tdr => &self.td.tdr,

@@ -43,17 +43,44 @@ pub(in crate::threads) fn tdh_vp_enter<R: Runtime>(
         Entered::WouldFault => ExitReason::EptViolation,
         Entered::Guest => {
             let reason = run_guest(&mut call, tdvps, guest, interrupted);
-            // td_exit.c: REFCOUNT--, then the locks.
-            td.epoch.uncount(epoch);
-            call.uncounted();
-            call.note(Effect::LeaveEpoch, 0);
-            call.release(Resource::Tdr);
-            call.release(Resource::Tdvpr);
+            td_exit(&mut call, epoch);
             reason
         }
     });
     call.unwind(|td| td.epoch.uncount(epoch));
     result
+}
+
+/// td_exit.c: REFCOUNT--, then the locks.
+fn td_exit<R: Runtime>(call: &mut Call<'_, R>, epoch: u64) {
+    call.td.epoch.uncount(epoch);
+    call.uncounted();
+    call.note(Effect::LeaveEpoch, 0);
+    call.release(Resource::Tdr);
+    call.release(Resource::Tdvpr);
+}
+
+/// A TDH.VP.ENTER up to its guest, before anybody else moves; nothing is recorded. [`leave_guest`] is the rest.
+pub(in crate::threads) fn begin_in_guest<R: Runtime>(td: &Td<R>, vcpu: usize) {
+    // Nobody holds anything yet: shared attempts are not refused.
+    let _ = td.tdvpr[vcpu].acquire(Mode::Shared);
+    let _ = td.tdr.acquire(Mode::Shared);
+    td.epoch.count(td.epoch.read().epoch());
+}
+
+/// The rest of a TDH.VP.ENTER that [`begin_in_guest`] began, in this epoch: the guest runs, and exits.
+pub(in crate::threads) fn leave_guest<R: Runtime>(
+    td: &Td<R>,
+    current: Current<R>,
+    epoch: u64,
+    tdvps: &mut Tdvps,
+    guest: &Guest,
+    interrupted: &dyn Fn() -> bool,
+) -> ExitReason {
+    let mut call = Call::in_guest(td, current);
+    let reason = run_guest(&mut call, tdvps, guest, interrupted);
+    td_exit(&mut call, epoch);
+    reason
 }
 
 enum Entered {
