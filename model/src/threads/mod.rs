@@ -19,6 +19,7 @@ mod scenario;
 mod shuttle_run;
 mod std_run;
 mod watch;
+mod zappers;
 
 pub use backends::{Loom, LoomRmw, Shuttle, Std};
 pub use event::{Entry, Event, Leaf};
@@ -33,3 +34,4 @@ pub use runtime::{Bits, Flag, Mode, Order, Runtime};
 pub use scenario::{Deed, FirstCall, Grain, Guest, Scenario, Window, implements};
 pub use shuttle_run::{Budget, ShuttleReport, Steps, Strategy, run_under_shuttle};
 pub use std_run::run_on_threads;
+pub use zappers::{Zappers, ZappersError};

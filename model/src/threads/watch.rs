@@ -4,12 +4,30 @@
 //! where a load may have found an older value than the latest.
 
 use super::event::{Entry, Event, Leaf};
+use super::zappers::sender;
 use crate::property::{Property, PropertySet};
+use crate::resource::KvmMode;
 use crate::system::Agent;
+
+/// What is remembered of a zapper.
+#[derive(Clone, Copy)]
+struct Zapper {
+    /// A call that must not fail is under way.
+    must_not_fail: bool,
+    /// It is in its retry window.
+    retries: bool,
+    /// It holds mmu_lock for write: a window that is run by itself is one.
+    writes: bool,
+}
 
 /// The properties that a journal breaks, as a set of [`Property::bit`]s.
 pub(super) fn broken(journal: &[Entry]) -> PropertySet {
-    let (mut inside, mut must_not_fail, mut flag, mut broken) = (0_u32, false, false, 0);
+    let (mut inside, mut flag, mut broken) = (0_u32, false, 0);
+    let mut zappers = [Zapper {
+        must_not_fail: false,
+        retries: false,
+        writes: true,
+    }; 3];
     for Entry { agent, event } in journal {
         match (agent, event) {
             (
@@ -19,27 +37,43 @@ pub(super) fn broken(journal: &[Entry]) -> PropertySet {
                 },
             ) => inside |= 1 << index,
             (Agent::Vcpu(index), Event::Returned(_)) => inside &= !(1 << index),
-            (Agent::Zapper, Event::Call { no_fail, .. }) => must_not_fail = *no_fail,
-            (Agent::Zapper, Event::Returned(_)) => must_not_fail = false,
-            (Agent::Zapper, Event::StoreFlag(up)) => flag = *up,
-            _ => {}
+            (Agent::Vcpu(_), _) => {}
+            (agent, event) => {
+                zappers[sender(*agent) as usize].does(*event);
+                if let Event::StoreFlag(up) = event {
+                    flag = *up;
+                }
+            }
         }
-        if must_not_fail && inside != 0 {
+        if inside != 0 && zappers.iter().any(|zapper| zapper.must_not_fail) {
             broken |= Property::NoVcpuInside.bit();
         }
-        if flag && *agent == Agent::Zapper && is_outside(*event) {
+        if flag && !zappers.iter().any(|zapper| zapper.retries && zapper.writes) {
             broken |= Property::FlagUnderMmuLock.bit();
         }
     }
     broken
 }
 
-/// What the zapper does only outside its retry window.
-const fn is_outside(event: Event) -> bool {
-    matches!(
-        event,
-        Event::BugOn | Event::Unlock | Event::BeginZap | Event::Call { no_fail: false, .. }
-    )
+impl Zapper {
+    fn does(&mut self, event: Event) {
+        match event {
+            Event::Call { no_fail, .. } => self.must_not_fail = no_fail,
+            Event::Returned(_) => self.must_not_fail = false,
+            Event::BeginZap { mmu_lock, .. } => self.writes = mmu_lock == Some(KvmMode::Write),
+            _ => {}
+        }
+        match event {
+            Event::StoreFlag(up) => self.retries = up,
+            // What a zapper does only outside its retry window.
+            Event::BugOn
+            | Event::Unlock
+            | Event::EndZap
+            | Event::BeginZap { .. }
+            | Event::Call { no_fail: false, .. } => self.retries = false,
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +130,38 @@ mod tests {
         let left_up = Property::FlagUnderMmuLock.bit();
         assert_eq!(broken(&[up, second_call(), bugged]), left_up);
         assert_eq!(broken(&[up, zapper(Event::Unlock)]), left_up);
+    }
+
+    fn by_the_second(event: Event) -> Entry {
+        let agent = Agent::Thread(0);
+        Entry { agent, event }
+    }
+
+    fn begins(mmu_lock: Option<KvmMode>) -> Event {
+        Event::BeginZap { page: 0, mmu_lock }
+    }
+
+    #[test]
+    fn a_vcpu_inside_is_seen_in_either_zappers_second_call() {
+        let inside = Property::NoVcpuInside.bit();
+        let (call, over) = (second_call().event, Event::Returned(SUCCESS));
+        let both = [second_call(), by_the_second(call), zapper(over), enters(0)];
+        assert_eq!(broken(&both), inside);
+        let none = [second_call(), by_the_second(over), zapper(over), enters(0)];
+        assert_eq!(broken(&none), 0);
+    }
+
+    #[test]
+    fn a_flag_that_no_writer_of_mmu_lock_has_raised_is_seen() {
+        let left_up = Property::FlagUnderMmuLock.bit();
+        let up = Event::StoreFlag(true);
+        for (mmu_lock, expected) in [
+            (Some(KvmMode::Write), 0),
+            (Some(KvmMode::Read), left_up),
+            (None, left_up),
+        ] {
+            let journal = [by_the_second(begins(mmu_lock)), by_the_second(up)];
+            assert_eq!(broken(&journal), expected);
+        }
     }
 }
