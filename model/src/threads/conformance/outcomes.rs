@@ -269,16 +269,14 @@ impl Walk<'_> {
     ) -> Option<Progress> {
         let window = leaf_of(self.scenario.window);
         let mut own = self.system.zappers().filter(|part| part.agent() == agent);
-        let walker = own
-            .next()
-            .map_or(Walker::First, |part| self.system.walker(part));
+        let part = own.next();
+        let removes = part.is_some();
+        let walker = part.map_or(Walker::First, |part| self.system.walker(part));
         let before = |vcpu: u8| state.vcpus[..usize::from(vcpu)].iter();
         let is_made = match event {
             // A window is over before the next call.
-            Event::Call { leaf, .. } if agent == Agent::Zapper => {
-                window.is_none_or(|window| window == leaf)
-            }
-            Event::Unlock if agent == Agent::Zapper => window.is_none(),
+            Event::Call { leaf, .. } if removes => window.is_none_or(|window| window == leaf),
+            Event::Unlock | Event::EndZap if removes => window.is_none(),
             // Each zapper removes its own page, once.
             Event::BeginZap { page, .. } => {
                 progress.lists[slot(agent)] == 0 && page == u8::from(agent == SECOND)
