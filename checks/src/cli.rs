@@ -315,6 +315,16 @@ pub(crate) struct CodeArgs {
     /// shuttle: make the schedule in this file again, with all it was run with.
     #[arg(long, value_name = "FILE")]
     pub(crate) replay: Option<PathBuf>,
+    /// Number of zappers, 1 or 2: each removes a page of its own, in a guest_memfd inode of its own (M13,
+    /// M14).
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) zappers: u8,
+    /// Hold one KVM lock more around a page removal, e.g. mmu_lock:read@zap.
+    #[arg(long, value_name = "LOCK:MODE@PATH")]
+    pub(crate) hold: Vec<String>,
+    /// Drop a KVM lock from it, e.g. mmu_lock@zap.
+    #[arg(long, value_name = "LOCK@PATH")]
+    pub(crate) drop: Vec<String>,
     /// 0-step is armed on every vCPU at the start.
     #[arg(long)]
     pub(crate) zero_step_armed: bool,

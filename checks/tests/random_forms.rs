@@ -108,7 +108,7 @@ impl Coded {
             module: self.module,
             vcpus,
             laps: self.laps,
-            ..CodeRequest::new(engine, self.kernel, &question.decisions)
+            ..CodeRequest::new(engine, self.kernel, &question.decisions, &question.profile)
         };
         request.scenario().ok()?.check().ok()?;
         Some((request, question))

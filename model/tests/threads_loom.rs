@@ -242,7 +242,10 @@ fn what_loom_can_not_run_is_refused_before_it_panics() {
     let mut many = Scenario::of_window(merged(), Window::Block);
     many.vcpus = 5;
     let refused = run_under_loom(&many, Weak, Property::NoSecondBusy, ALL);
-    assert_eq!(refused, Err(LoomError::TooManyThreads { given: 5 }));
+    assert_eq!(
+        refused,
+        Err(LoomError::TooManyThreads { given: 5, most: 4 })
+    );
     let free = Scenario::whole(merged(), 1, 1);
     let refused = run_under_loom(&free, Weak, Property::NoSecondBusy, ALL);
     assert_eq!(refused, Err(LoomError::Choices));

@@ -4,11 +4,11 @@ use super::{Failure, cut_short, explain, output};
 use crate::cli::CodeArgs;
 use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
-use crate::forms::code::request::version;
+use crate::forms::code::request::{guest_of, version};
 use crate::forms::code::{
     CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, fewest, schedule,
 };
-use crate::question::{Question, QuestionError, Source};
+use crate::question::{DROP, HOLD, Question, QuestionError, Source};
 use crate::report::{grouped, of_form, rests_on_text};
 use crate::suite::Form;
 use crate::verdict::Verdict;
@@ -16,7 +16,7 @@ use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::threads::{self, Scripted};
+use seamcheck_model::threads;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -99,8 +99,11 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         changes("against", &args.against)?,
     );
     let (module, kernel) = (Source::module("1.5.05")?, Source::kernel(&args.kernel)?);
-    let decisions = Question::new(module, kernel, set, Scenario::default())?.decisions;
-    let base = CodeRequest::new(args.engine, &args.kernel, &decisions);
+    let locks = lock_changes(args)?;
+    let set = set.into_iter().chain(locks).collect();
+    let question = Question::new(module, kernel, set, Scenario::default())?;
+    let (decisions, profile) = (&question.decisions, &question.profile);
+    let base = CodeRequest::new(args.engine, &args.kernel, decisions, profile);
     let window = args.window.as_deref().map(|name| choice("window", name));
     let window = window.transpose()?.unwrap_or(base.window);
     let guest = args.guest.as_deref().map(|name| choice("guest", name));
@@ -110,9 +113,12 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         module: version(&args.module).map_err(usage)?,
         property: explain::property(&args.property)?,
         window,
+        zappers: usize::from(args.zappers),
         vcpus,
         laps: args.laps.map_or(base.laps, usize::from),
-        guest: guest.transpose()?.unwrap_or(Scripted::of_window(window)),
+        guest: guest
+            .transpose()?
+            .unwrap_or(guest_of(window, usize::from(args.zappers))),
         guest_once: args.guest_once,
         in_guest: args.in_guest,
         zero_step_armed: args.zero_step_armed,
@@ -134,6 +140,23 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         conformance,
         ..request
     })
+}
+
+/// What `--drop` and `--hold` change, in this order: a writer may become a reader.
+fn lock_changes(args: &CodeArgs) -> Result<Vec<(String, String)>, Failure> {
+    let mut changes = Vec::new();
+    for (flag, given) in [(DROP, &args.drop), (HOLD, &args.hold)] {
+        for change in given {
+            if !change.ends_with("@zap") {
+                return Err(Failure::from(QuestionError::Usage(format!(
+                    "`--{flag} {change}`: of the KVM locks of code paths the code has those of a page \
+                     removal, as in mmu_lock:read@zap"
+                ))));
+            }
+            changes.push((format!("{flag} {change}"), String::new()));
+        }
+    }
+    Ok(changes)
 }
 
 /// `NAME=VALUE`s of a flag, names checked.
@@ -221,10 +244,17 @@ fn fewest_text(answer: &CodeAnswer) -> String {
 fn rests_on(request: &CodeRequest) -> Result<Vec<u64>, Failure> {
     let scenario = Scenario {
         vcpus: request.vcpus,
+        zappers: request.zappers,
+        pages: request.zappers,
+        inodes: request.zappers,
         ..Scenario::default()
     };
     let mut question = request.question(scenario)?;
-    if let Ok(profile) = Source::kernel(&request.kernel).and_then(|kernel| kernel.profile()) {
+    let named = Source::kernel(&request.kernel).and_then(|kernel| kernel.profile());
+    if let Ok(mut profile) = named {
+        if profile.zap.locks != question.profile.zap.locks {
+            profile.zap = question.profile.zap;
+        }
         question.profile = profile;
     }
     let (form, memory) = match (request.engine, request.memory) {

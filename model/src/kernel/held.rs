@@ -15,6 +15,9 @@ const fn bit(lock: KvmLock) -> u8 {
 }
 
 impl KvmHeld {
+    /// No lock.
+    pub const NONE: Self = Self { read: 0, write: 0 };
+
     /// Adds a lock.
     #[must_use]
     pub const fn with(mut self, lock: KvmLock, mode: KvmMode) -> Self {

@@ -22,9 +22,10 @@ pub use start::NoStart;
 
 use super::event::{Entry, Event, Leaf};
 use crate::closed_enum::ClosedEnum;
+use crate::kernel::KvmHeld;
 use crate::kvm::instr::{CallSite, Instr, KickStep};
 use crate::module::OpKind;
-use crate::resource::{Mode, Resource};
+use crate::resource::{KvmLock, KvmMode, Mode, Resource};
 use crate::status::{Operand, StatusWord};
 use crate::system::labels::{Environment, Part, guest};
 use crate::system::state::VcpuMode;
@@ -52,6 +53,8 @@ pub struct Divergence {
     pub code: Entry,
     /// What the model could have done instead, of the same agent's.
     pub model: Vec<Event>,
+    /// The agent removes pages.
+    pub by_a_zapper: bool,
 }
 
 impl std::fmt::Display for Divergence {
@@ -59,6 +62,7 @@ impl std::fmt::Display for Divergence {
         let who = match self.code.agent {
             Agent::Zapper => "the zapper".to_owned(),
             Agent::Vcpu(index) => format!("vCPU {index}"),
+            Agent::Thread(_) if self.by_a_zapper => "zapper 2".to_owned(),
             Agent::Thread(index) => format!("thread {index}"),
         };
         let did = self.code.event;
@@ -89,11 +93,16 @@ pub fn check(system: &System, journal: &[Entry]) -> Result<(), Divergence> {
                 at,
                 code: *entry,
                 model: allowed,
+                by_a_zapper: is_a_zapper(system, entry.agent),
             });
         }
         states = next;
     }
     Ok(())
+}
+
+fn is_a_zapper(system: &System, agent: Agent) -> bool {
+    system.zappers().any(|part| part.agent() == agent)
 }
 
 /// The states after an event, and what else the agent could have done.
@@ -220,7 +229,7 @@ fn seen_event(
             None
         }
         Part::Module => in_module(system, before, step, after, line, outcome),
-        _ => in_kvm(system, before, step, part, line, outcome),
+        _ => in_kvm(system, before, step, after, part, line, outcome),
     }
 }
 
@@ -228,17 +237,28 @@ fn in_kvm(
     system: &System,
     before: &State,
     step: &system::Event,
+    after: &State,
     part: Part,
     line: u8,
     outcome: u8,
 ) -> Option<Event> {
     let vcpu = step.target.unwrap_or_default();
-    match system.program_of(part)[usize::from(line)].instr {
+    let text = &system.program_of(part)[usize::from(line)];
+    match text.instr {
         Instr::Call { leaf, site } => Some(Event::Call {
             leaf: leaf_of(system, leaf.0)?,
             no_fail: site == CallSite::NoFail,
         }),
-        Instr::BeginZap { .. } => Some(Event::BeginZap),
+        Instr::BeginZap { locks } => Some(Event::BeginZap {
+            page: after.shared.control(part).page,
+            mmu_lock: mmu_lock(locks),
+        }),
+        // Nobody sees the mirror SPTE change where mmu_lock is held for write.
+        Instr::RemoveMirrorSpte { freeze, .. } => {
+            (freeze && outcome == 0).then_some(Event::FreezeMirrorSpte)
+        }
+        Instr::ThawMirrorSpte => Some(Event::ThawMirrorSpte),
+        Instr::Unlock { .. } if mmu_lock(text.held).is_none() => Some(Event::EndZap),
         Instr::Unlock { .. } => Some(Event::Unlock),
         Instr::StoreFlag { value } => Some(Event::StoreFlag(value)),
         Instr::Kick {
@@ -318,6 +338,7 @@ fn in_module(
                 outcome,
                 tdcall,
                 armed: vcpu.zero_step != 0,
+                page: vcpu.control.page,
             }
         }
         OpKind::Effect { effect, .. } => Event::Effect(effect, outcome),
@@ -327,6 +348,12 @@ fn in_module(
         }
         OpKind::Return => return None,
     })
+}
+
+/// How mmu_lock is held.
+fn mmu_lock(held: KvmHeld) -> Option<KvmMode> {
+    let mut modes = held.iter().filter(|(lock, _)| *lock == KvmLock::MmuLock);
+    modes.next().map(|(_, mode)| mode)
 }
 
 /// The status of the call that an agent is about to return from.

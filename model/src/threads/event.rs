@@ -4,7 +4,7 @@
 //! are the same event (`conformance`).
 
 use crate::closed_enum::{ClosedEnum, closed_enum};
-use crate::resource::{Mode, Resource};
+use crate::resource::{KvmMode, Mode, Resource};
 use crate::status::{Operand, StatusWord};
 use crate::system::Agent;
 use crate::table::Effect;
@@ -38,10 +38,21 @@ pub enum Event {
     /// The SEAMCALL is over.
     Returned(StatusWord),
 
-    /// `write_lock(mmu_lock)` for a zap.
-    BeginZap,
-    /// The lock is dropped.
+    /// A page removal begins, under mmu_lock or without it.
+    BeginZap {
+        /// Of which page.
+        page: u8,
+        /// How mmu_lock is held.
+        mmu_lock: Option<KvmMode>,
+    },
+    /// The mirror SPTE is frozen for a removal that has not mmu_lock for write.
+    FreezeMirrorSpte,
+    /// It is not present any more.
+    ThawMirrorSpte,
+    /// mmu_lock is dropped.
     Unlock,
+    /// A page removal without mmu_lock ends.
+    EndZap,
     /// `WRITE_ONCE(wait_for_sept_zap, value)`.
     StoreFlag(bool),
     /// The kick looked at a vCPU's mode.
@@ -118,6 +129,8 @@ pub enum Event {
         tdcall: Option<Leaf>,
         /// LAST_EPF_GPA_LIST is not empty afterwards.
         armed: bool,
+        /// The page of a TDCALL or of an EPT violation.
+        page: u8,
     },
 }
 
@@ -128,6 +141,23 @@ pub struct Entry {
     pub agent: Agent,
     /// What.
     pub event: Event,
+}
+
+impl Event {
+    /// Whether only a thread that removes pages does this.
+    #[must_use]
+    pub const fn is_of_a_removal(self) -> bool {
+        matches!(
+            self,
+            Self::BeginZap { .. }
+                | Self::StoreFlag(_)
+                | Self::Visited { .. }
+                | Self::Call {
+                    leaf: Leaf::Block | Leaf::Track | Leaf::Remove,
+                    ..
+                }
+        )
+    }
 }
 
 impl std::fmt::Display for Entry {
@@ -150,8 +180,18 @@ impl std::fmt::Display for Event {
                 write!(f, "calls {}{which}", leaf.key())
             }
             Self::Returned(status) => write!(f, "returns {}", status.pretty()),
-            Self::BeginZap => f.write_str("write_lock(mmu_lock)"),
+            Self::BeginZap { page, mmu_lock } => {
+                f.write_str(match mmu_lock {
+                    Some(KvmMode::Write) => "write_lock(mmu_lock)",
+                    Some(KvmMode::Read) => "read_lock(mmu_lock) for a removal",
+                    None => "begins a removal without mmu_lock",
+                })?;
+                of_page(f, page)
+            }
+            Self::FreezeMirrorSpte => f.write_str("freezes the mirror SPTE"),
+            Self::ThawMirrorSpte => f.write_str("the mirror SPTE is not present"),
             Self::Unlock => f.write_str("unlocks mmu_lock"),
+            Self::EndZap => f.write_str("ends a removal without mmu_lock"),
             Self::StoreFlag(value) => write!(f, "WRITE_ONCE(wait_for_sept_zap, {value})"),
             Self::Visited { vcpu, outcome } => {
                 let found = [
@@ -206,9 +246,15 @@ impl std::fmt::Display for Event {
             Self::Effect(effect, 0) => f.write_str(effect.key()),
             Self::Effect(effect, outcome) => write!(f, "{}: refused ({outcome})", effect.key()),
             Self::Guest {
-                outcome, tdcall, ..
+                outcome,
+                tdcall,
+                page,
+                ..
             } => match tdcall {
-                Some(leaf) => write!(f, "the guest issues {}", leaf.key()),
+                Some(leaf) => {
+                    write!(f, "the guest issues {}", leaf.key())?;
+                    of_page(f, page)
+                }
                 None => {
                     let why = [
                         "",
@@ -218,10 +264,19 @@ impl std::fmt::Display for Event {
                         "TDG.VP.VMCALL",
                     ];
                     let why = why.get(usize::from(outcome)).unwrap_or(&"?");
-                    write!(f, "the guest exits: {why}")
+                    write!(f, "the guest exits: {why}")?;
+                    of_page(f, page)
                 }
             },
         }
+    }
+}
+
+/// Pages are named where there is more than one.
+fn of_page(f: &mut std::fmt::Formatter<'_>, page: u8) -> std::fmt::Result {
+    match page {
+        0 => Ok(()),
+        page => write!(f, ", page {page}"),
     }
 }
 

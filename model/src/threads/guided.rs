@@ -149,6 +149,7 @@ impl Scheduler for Guide {
                 outcome,
                 tdcall,
                 armed,
+                ..
             } => choice(outcome, tdcall, armed) as u64,
             _ => END as u64,
         }

@@ -40,8 +40,8 @@ pub(super) struct Kvm<R: Runtime> {
     scenario: Scenario,
     wait_for_sept_zap: R::Flag,
     mmu_lock: MmuLock<R>,
-    /// The mirror SPTE of the page, read and written under mmu_lock.
-    mirror: R::Word,
+    /// The mirror SPTE of each page.
+    mirrors: Vec<R::Word>,
     vcpus: Vec<Vcpu<R>>,
     /// `kvm->online_vcpus`, a bit for each so that they can be created in any order.
     online: R::Word,
@@ -54,7 +54,7 @@ pub(super) struct Kvm<R: Runtime> {
 /// The mirror SPTE.
 mod mirror {
     pub(super) const NONE: u64 = 0;
-    /// A fault is mapping it.
+    /// A fault is mapping it, or a removal without mmu_lock for write removes it.
     pub(super) const FROZEN: u64 = 1;
     pub(super) const PRESENT: u64 = 2;
 }
@@ -127,11 +127,15 @@ impl<R: Runtime> Kvm<R> {
             scenario: *scenario,
             wait_for_sept_zap: R::Flag::new(),
             mmu_lock: MmuLock::new(),
-            mirror: R::Word::new(if present {
-                mirror::PRESENT
-            } else {
-                mirror::NONE
-            }),
+            mirrors: (0..scenario.zappers.count())
+                .map(|_| {
+                    R::Word::new(if present {
+                        mirror::PRESENT
+                    } else {
+                        mirror::NONE
+                    })
+                })
+                .collect(),
             vcpus: (0..scenario.vcpus).map(vcpu).collect(),
             online: R::Word::new(online),
             running: R::Word::new(scenario.vcpus as u64),

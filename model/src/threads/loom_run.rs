@@ -5,10 +5,11 @@ use super::conformance::{Conformance, Held};
 use super::event::{self, Entry};
 use super::kvm::Met;
 use super::run::execute;
-use super::scenario::{Guest, Scenario};
+use super::scenario::{Guest, Scenario, Window};
 use crate::closed_enum::closed_enum;
 use crate::kernel::Unsupported;
 use crate::property::Property;
+use crate::resource::KvmMode;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,7 @@ closed_enum! { "memory under loom",
     }
 }
 
-/// loom's limit: the zapper's thread and four vCPUs.
+/// loom's limit: the zapper's thread and four vCPUs, or two zappers' and three.
 pub const MAX_VCPUS: usize = 4;
 
 /// The most steps of an execution; loom keeps them all, and takes a longer one for a wait without end.
@@ -65,12 +66,18 @@ pub enum LoomError {
     Unsupported(#[from] Unsupported),
     /// More threads than loom has.
     #[error(
-        "{given} vCPUs asked for; loom runs at most {MAX_VCPUS} beside the zapper, shuttle runs more"
+        "{given} vCPUs asked for; loom runs at most {most} beside the zapper{}, shuttle runs more",
+        if *.most == MAX_VCPUS { "" } else { "s" }
     )]
     TooManyThreads {
         /// What was asked for.
         given: usize,
+        /// What there can be.
+        most: usize,
     },
+    /// Two zappers in one window.
+    #[error("mmu_lock for write keeps two zappers apart: they are not in one window")]
+    Window,
     /// A guest that chooses.
     #[error("loom has no choices to explore: give the guest a script")]
     Choices,
@@ -114,9 +121,14 @@ pub fn run_under_loom_held(
 /// Names it.
 pub fn check(scenario: &Scenario) -> Result<(), LoomError> {
     scenario.check()?;
-    if scenario.vcpus > MAX_VCPUS {
-        let given = scenario.vcpus;
-        return Err(LoomError::TooManyThreads { given });
+    let (given, zappers) = (scenario.vcpus, scenario.zappers.count());
+    let most = MAX_VCPUS + 1 - zappers;
+    if given > most {
+        return Err(LoomError::TooManyThreads { given, most });
+    }
+    let apart = scenario.zappers.mmu_lock() == Some(KvmMode::Write);
+    if zappers > 1 && apart && scenario.window != Window::Whole {
+        return Err(LoomError::Window);
     }
     if scenario.guest == Guest::Any {
         return Err(LoomError::Choices);
@@ -135,22 +147,26 @@ fn run(
     let scenario = *scenario;
     let held = Arc::new(Mutex::new(held));
     let holding = Arc::clone(&held);
-    let mut report = explore(bounds, scenario.vcpus + 1, move |tally| {
-        let met = match memory {
-            Memory::Weak => execute::<Loom>(&scenario),
-            Memory::SequentiallyConsistent => execute::<LoomRmw>(&scenario),
-        };
-        tally.met = tally.met.and(met);
-        tally.second_calls += usize::from(met.second_calls > 0);
-        tally.turned_back += usize::from(met.turned_back > 0);
-        let journal = event::take_journal();
-        let mut held = holding.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = held.as_mut().is_some_and(|held| held.hold(&journal));
-        if met.violates(property) {
-            tally.violation = Some(journal);
-        }
-        tally.violation.is_some() || parts
-    });
+    let mut report = explore(
+        bounds,
+        scenario.vcpus + scenario.zappers.count(),
+        move |tally| {
+            let met = match memory {
+                Memory::Weak => execute::<Loom>(&scenario),
+                Memory::SequentiallyConsistent => execute::<LoomRmw>(&scenario),
+            };
+            tally.met = tally.met.and(met);
+            tally.second_calls += usize::from(met.second_calls > 0);
+            tally.turned_back += usize::from(met.turned_back > 0);
+            let journal = event::take_journal();
+            let mut held = holding.lock().unwrap_or_else(PoisonError::into_inner);
+            let parts = held.as_mut().is_some_and(|held| held.hold(&journal));
+            if met.violates(property) {
+                tally.violation = Some(journal);
+            }
+            tally.violation.is_some() || parts
+        },
+    );
     if report.capped && report.violation.is_some() {
         report.capped = false;
     }

@@ -35,7 +35,7 @@ closed_enum! { "module version",
     }
 }
 
-/// What the module keeps of a TD: lock words, TD_EPOCH and REFCOUNTs, one private page.
+/// What the module keeps of a TD: lock words, TD_EPOCH and REFCOUNTs, private pages.
 pub(super) struct Td<R: Runtime> {
     version: Version,
     tdr: Lock<R>,
@@ -43,8 +43,7 @@ pub(super) struct Td<R: Runtime> {
     epoch_lock: Lock<R>,
     epoch: EpochTracking<R>,
     sept_tree: Lock<R>,
-    page_pamt: Lock<R>,
-    page: Page<R>,
+    pages: Vec<Page<R>>,
     tdvpr: Vec<Lock<R>>,
 }
 
@@ -66,15 +65,16 @@ impl<R: Runtime> Td<R> {
             epoch_lock: Lock::new(LockKind::Sharex, order),
             epoch: EpochTracking::new(scenario.prepared().td_epoch, order),
             sept_tree: Lock::new(tree, order),
-            page_pamt: host_priority(),
-            page: Page::new(&scenario.prepared(), order),
+            pages: (0..scenario.zappers.count())
+                .map(|_| Page::new(&scenario.prepared(), host_priority(), order))
+                .collect(),
             tdvpr: (0..scenario.vcpus).map(|_| host_priority()).collect(),
         }
     }
 
-    /// What the page is left as: for oracles.
-    pub(super) fn page(&self) -> &Page<R> {
-        &self.page
+    /// What a page is left as: for oracles.
+    pub(super) fn page(&self, page: u8) -> &Page<R> {
+        &self.pages[usize::from(page)]
     }
 
     /// The order of the words of this TD's locks.

@@ -1,15 +1,18 @@
 //! One execution of a scenario on an engine.
 
 use super::event;
+use super::happened;
 use super::kvm::{Kvm, Met};
 use super::module::Current;
 use super::runtime::Runtime;
 use super::scenario::Scenario;
 use super::watch;
+use super::zappers::SECOND;
 use crate::system::Agent;
 use std::sync::Arc;
 
-/// Runs a scenario once: the zapper on this thread, each vCPU on one of its own.
+/// Runs a scenario once: the zapper on this thread, each vCPU on one of its own, and a second zapper on the
+/// last.
 ///
 /// The decisions are taken as [`Scenario::check`]ed. The journal of the execution is left on this
 /// OS thread.
@@ -26,10 +29,17 @@ pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
             R::spawn(move || kvm.vcpu_run(Current::new(Agent::Vcpu(index as u8))))
         })
         .collect();
+    let second = (scenario.zappers.count() > 1).then(|| {
+        let kvm = Arc::clone(&kvm);
+        R::spawn(move || kvm.zap(Current::new(SECOND).about(1)))
+    });
     let met = kvm.zap(Current::new(Agent::Zapper));
-    let mut met = vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()));
+    let met = vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()));
+    let mut met = second
+        .into_iter()
+        .fold(met, |met, zapper| met.and(zapper()));
     let inside = if scenario.in_guest { scenario.vcpus } else { 0 };
     met.violated |= event::with_journal(|journal| watch::broken(journal, inside));
-    met.happened |= event::with_journal(watch::happened);
+    met.happened |= event::with_journal(happened::happened);
     met
 }

@@ -7,7 +7,8 @@
 
 use super::event::Entry;
 
-/// A `bool` with one writer, which never reads it.
+/// A `bool` whose writers never read it: one, or two zappers that mmu_lock keeps apart. Where it does not
+/// (M13) loom has their stores in the order in which they are made.
 pub trait Flag: Send + Sync + 'static {
     /// A flag that is down.
     fn new() -> Self;

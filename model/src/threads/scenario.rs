@@ -2,6 +2,7 @@
 
 use super::module::Version;
 use super::runtime::{Order, Runtime};
+use super::zappers::Zappers;
 use crate::closed_enum::closed_enum;
 use crate::kernel::decisions::Decisions;
 use crate::kernel::unsupported::{Implemented, Unsupported, is_implemented, refuse_others};
@@ -154,7 +155,7 @@ pub enum Deed {
 /// What the guest does each time it is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guest {
-    /// These deeds, and then TDG.VP.VMCALL without progress.
+    /// These deeds, all about the first page, and then TDG.VP.VMCALL without progress.
     Script(&'static [Deed]),
     /// The same on the vCPU's first lap; on later ones TDG.VP.VMCALL at once.
     Once(&'static [Deed]),
@@ -232,23 +233,33 @@ impl Guest {
             Self::Any => CHOICES[usize::from(R::choose(CHOICES.len() as u8)) % CHOICES.len()],
         }
     }
+
+    /// The page that a deed is about.
+    pub(super) fn page<R: Runtime>(&self, pages: usize) -> u8 {
+        match self {
+            Self::Any if pages > 1 => R::choose(pages as u8),
+            _ => 0,
+        }
+    }
 }
 
-/// A scenario: one zapper, some vCPUs, one page.
+/// A scenario: some vCPUs, one zapper and one page, or two zappers that remove a page each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
     /// The protocol's decisions.
     pub decisions: Decisions,
     /// The TDX module's version.
     pub module: Version,
+    /// Who removes pages. Two are in one window only where mmu_lock for write does not keep them apart.
+    pub zappers: Zappers,
     /// How many vCPUs.
     pub vcpus: usize,
     /// How often each goes round `vcpu_run()`.
     pub laps: usize,
     /// What the zapper does.
     pub window: Window,
-    /// How many pages it removes, where it removes whole pages: one after the other, each once a fault
-    /// has mapped it again.
+    /// How often a zapper removes its page, where it removes whole pages: again once a fault has mapped it
+    /// again.
     pub zaps: usize,
     /// How it comes to its window; the whole removal makes all its calls.
     pub first_call: FirstCall,
@@ -286,6 +297,7 @@ impl Scenario {
         Self {
             decisions,
             module: Version::V1_5_05,
+            zappers: Zappers::ONE,
             vcpus: 1,
             laps: 2,
             window,

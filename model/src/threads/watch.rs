@@ -4,16 +4,31 @@
 //! where a load may have found an older value than the latest.
 
 use super::event::{Entry, Event, Leaf};
+use super::zappers::sender;
 use crate::property::{Property, PropertySet};
-use crate::status::SUCCESS;
+use crate::resource::KvmMode;
 use crate::system::Agent;
-use crate::table::Effect;
+
+/// What is remembered of a zapper.
+#[derive(Clone, Copy)]
+struct Zapper {
+    /// A call that must not fail is under way.
+    must_not_fail: bool,
+    /// It is in its retry window.
+    retries: bool,
+    /// It holds mmu_lock for write: a window that is run by itself is one.
+    writes: bool,
+}
 
 /// The properties that a journal breaks, as a set of [`Property::bit`]s. The first `inside` vCPUs are in
 /// their guests from the start.
 pub(super) fn broken(journal: &[Entry], inside: usize) -> PropertySet {
-    let mut inside = (1_u64 << inside) - 1;
-    let (mut must_not_fail, mut flag, mut broken) = (false, false, 0);
+    let (mut inside, mut flag, mut broken) = ((1_u64 << inside) - 1, false, 0);
+    let mut zappers = [Zapper {
+        must_not_fail: false,
+        retries: false,
+        writes: true,
+    }; 3];
     for Entry { agent, event } in journal {
         match (agent, event) {
             (
@@ -23,65 +38,49 @@ pub(super) fn broken(journal: &[Entry], inside: usize) -> PropertySet {
                 },
             ) => inside |= 1 << index,
             (Agent::Vcpu(index), Event::Returned(_)) => inside &= !(1 << index),
-            (Agent::Zapper, Event::Call { no_fail, .. }) => must_not_fail = *no_fail,
-            (Agent::Zapper, Event::Returned(_)) => must_not_fail = false,
-            (Agent::Zapper, Event::StoreFlag(up)) => flag = *up,
-            _ => {}
+            (Agent::Vcpu(_), _) => {}
+            (agent, event) => {
+                zappers[sender(*agent) as usize].does(*event);
+                if let Event::StoreFlag(up) = event {
+                    flag = *up;
+                }
+            }
         }
-        if must_not_fail && inside != 0 {
+        if inside != 0 && zappers.iter().any(|zapper| zapper.must_not_fail) {
             broken |= Property::NoVcpuInside.bit();
         }
-        if flag && *agent == Agent::Zapper && is_outside(*event) {
+        if flag && !zappers.iter().any(|zapper| zapper.retries && zapper.writes) {
             broken |= Property::FlagUnderMmuLock.bit();
         }
     }
     broken
 }
 
-/// The properties of which what they are about happens in a journal: an execution without it says nothing
-/// about them. The packed model's triggers are the same steps.
-pub(super) fn happened(journal: &[Entry]) -> PropertySet {
-    let (mut attempted, mut marked, mut happened) = (false, false, 0);
-    for Entry { agent, event } in journal {
-        let by_zapper = *agent == Agent::Zapper;
-        let about: &[Property] = match event {
-            Event::Call { no_fail: true, .. } => &[Property::NoSecondBusy, Property::NoVcpuInside],
-            Event::Call {
-                leaf: Leaf::Enter, ..
-            } => &[Property::FlagTested],
-            Event::StoreFlag(true) => &[Property::FlagUnderMmuLock],
-            Event::Effect(Effect::AdvanceEpoch, _) => &[Property::EpochEmpty],
-            Event::Effect(Effect::CheckTracked, _) => &[Property::TrackedRemove],
-            Event::Dispatch(1) => &[Property::InterruptOnce],
-            Event::Unlock if by_zapper && marked => &[Property::NoMarkLeft],
-            Event::Returned(status) if by_zapper && attempted && *status != SUCCESS => {
-                &[Property::NoBugOn, Property::KickOnlyWhenBusy]
-            }
-            Event::Returned(_) if by_zapper => &[Property::NoBugOn],
-            Event::AugStatus(_) => &[Property::NoBugOn],
-            _ => &[],
-        };
-        happened |= about.iter().fold(0, |set, property| set | property.bit());
-        marked |= *event == Event::MarkHostPriority;
-        if by_zapper && let Event::Call { no_fail, .. } = event {
-            attempted = !no_fail;
+impl Zapper {
+    fn does(&mut self, event: Event) {
+        match event {
+            Event::Call { no_fail, .. } => self.must_not_fail = no_fail,
+            Event::Returned(_) => self.must_not_fail = false,
+            Event::BeginZap { mmu_lock, .. } => self.writes = mmu_lock == Some(KvmMode::Write),
+            _ => {}
+        }
+        match event {
+            Event::StoreFlag(up) => self.retries = up,
+            // What a zapper does only outside its retry window.
+            Event::BugOn
+            | Event::Unlock
+            | Event::EndZap
+            | Event::BeginZap { .. }
+            | Event::Call { no_fail: false, .. } => self.retries = false,
+            _ => {}
         }
     }
-    happened
-}
-
-/// What the zapper does only outside its retry window.
-const fn is_outside(event: Event) -> bool {
-    matches!(
-        event,
-        Event::BugOn | Event::Unlock | Event::BeginZap | Event::Call { no_fail: false, .. }
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::OPERAND_BUSY;
+    use crate::status::SUCCESS;
 
     fn zapper(event: Event) -> Entry {
         Entry {
@@ -141,25 +140,36 @@ mod tests {
         assert_eq!(broken(&[up, zapper(Event::Unlock)], 0), left_up);
     }
 
+    fn by_the_second(event: Event) -> Entry {
+        let agent = Agent::Thread(0);
+        Entry { agent, event }
+    }
+
+    fn begins(mmu_lock: Option<KvmMode>) -> Event {
+        Event::BeginZap { page: 0, mmu_lock }
+    }
+
     #[test]
-    fn a_property_is_asked_only_where_what_it_is_about_happens() {
-        let asks = |journal: &[Entry], property: Property| happened(journal) & property.bit() != 0;
-        let attempt = zapper(Event::Call {
-            leaf: Leaf::Block,
-            no_fail: false,
-        });
-        let (busy, mark) = (
-            zapper(Event::Returned(OPERAND_BUSY)),
-            zapper(Event::MarkHostPriority),
-        );
-        let unlock = zapper(Event::Unlock);
-        assert_eq!(happened(&[attempt]), 0);
-        assert!(asks(&[attempt, busy], Property::KickOnlyWhenBusy));
-        assert!(!asks(&[second_call(), busy], Property::KickOnlyWhenBusy));
-        assert!(asks(&[second_call()], Property::NoVcpuInside));
-        assert!(!asks(&[unlock], Property::NoMarkLeft));
-        assert!(!asks(&[mark], Property::NoMarkLeft));
-        assert!(asks(&[mark, unlock], Property::NoMarkLeft));
-        assert!(asks(&[enters(0)], Property::FlagTested));
+    fn a_vcpu_inside_is_seen_in_either_zappers_second_call() {
+        let inside = Property::NoVcpuInside.bit();
+        let (call, over) = (second_call().event, Event::Returned(SUCCESS));
+        let both = [second_call(), by_the_second(call), zapper(over), enters(0)];
+        assert_eq!(broken(&both, 0), inside);
+        let none = [second_call(), by_the_second(over), zapper(over), enters(0)];
+        assert_eq!(broken(&none, 0), 0);
+    }
+
+    #[test]
+    fn a_flag_that_no_writer_of_mmu_lock_has_raised_is_seen() {
+        let left_up = Property::FlagUnderMmuLock.bit();
+        let up = Event::StoreFlag(true);
+        for (mmu_lock, expected) in [
+            (Some(KvmMode::Write), 0),
+            (Some(KvmMode::Read), left_up),
+            (None, left_up),
+        ] {
+            let journal = [by_the_second(begins(mmu_lock)), by_the_second(up)];
+            assert_eq!(broken(&journal, 0), expected);
+        }
     }
 }

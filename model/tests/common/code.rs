@@ -156,7 +156,7 @@ impl Graph {
         let mut steps = Vec::new();
         self.system.successors(&state, |step, after| {
             let entry = entry_of(&self.system, &state, &step, &after);
-            let begins = entry.is_some_and(|entry| entry.event == Event::BeginZap);
+            let begins = entry.is_some_and(|entry| matches!(entry.event, Event::BeginZap { .. }));
             if !(begins && begun == self.scope.zaps) {
                 steps.push((entry, step, after, begun + u8::from(begins)));
             }
@@ -225,8 +225,8 @@ fn kicked(entry: Option<Entry>) -> Option<u8> {
     }
 }
 
-fn count(path: &[Entry], wanted: Event) -> usize {
-    let events = path.iter().filter(|entry| entry.event == wanted);
+fn count(path: &[Entry], wanted: fn(Event) -> bool) -> usize {
+    let events = path.iter().filter(|entry| wanted(entry.event));
     events.count()
 }
 
@@ -234,8 +234,8 @@ fn count(path: &[Entry], wanted: Event) -> usize {
 pub(crate) fn drive(decisions: Decisions, vcpus: usize, paths: &[Vec<Entry>]) -> Vec<Followed> {
     let mut alike: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (index, path) in paths.iter().enumerate() {
-        let laps = 1 + count(path, Event::IrqDisable);
-        let zaps = count(path, Event::BeginZap).max(1);
+        let laps = 1 + count(path, |event| event == Event::IrqDisable);
+        let zaps = count(path, |event| matches!(event, Event::BeginZap { .. })).max(1);
         alike.entry((laps, zaps)).or_default().push(index);
     }
     let mut driven = vec![None; paths.len()];

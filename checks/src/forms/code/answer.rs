@@ -6,7 +6,8 @@ use crate::engine::Cut;
 use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::{Property, PropertySet};
-use seamcheck_model::threads::{LoomReport, Met, ShuttleReport};
+use seamcheck_model::system::Agent;
+use seamcheck_model::threads::{Entry, LoomReport, Met, ShuttleReport};
 use serde::{Deserialize, Serialize};
 
 /// An answer; `format` names it for whoever reads it as JSON.
@@ -180,8 +181,14 @@ impl CodeAnswer {
     }
 }
 
-pub(super) fn texts(journal: &[seamcheck_model::threads::Entry]) -> Vec<String> {
-    journal.iter().map(ToString::to_string).collect()
+pub(super) fn texts(journal: &[Entry]) -> Vec<String> {
+    let mut removals = journal.iter().filter(|entry| entry.event.is_of_a_removal());
+    let second = removals.find(|entry| matches!(entry.agent, Agent::Thread(_)));
+    let text = |entry: &Entry| match second {
+        Some(second) if entry.agent == second.agent => format!("zapper 2 {}", entry.event),
+        _ => entry.to_string(),
+    };
+    journal.iter().map(text).collect()
 }
 
 fn keys(set: PropertySet) -> Vec<String> {

@@ -6,6 +6,7 @@ use super::request::{CodeRequest, Engine, WATCHED};
 use super::schedule::Steps;
 use crate::question::{Question, QuestionError};
 use seamcheck_model::closed_enum::ClosedEnum;
+use seamcheck_model::resource::KvmMode;
 use seamcheck_model::scenario;
 use seamcheck_model::system::{Reductions, System};
 use seamcheck_model::threads::conformance::{self, Held, HeldError, NoStart};
@@ -156,6 +157,9 @@ fn under_shuttle(
 fn model(request: &CodeRequest) -> Result<System, QuestionError> {
     let scenario = scenario::Scenario {
         vcpus: request.vcpus,
+        zappers: request.zappers,
+        pages: request.zappers,
+        inodes: request.zappers,
         exit_reason: true,
         migrate: request.migrate,
         ..scenario::Scenario::default()
@@ -176,7 +180,15 @@ const MOST: (usize, usize) = (64, 1000);
 /// # Errors
 /// Names the first such thing.
 pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
-    request.scenario()?.check().map_err(usage)?;
+    let scenario = request.scenario()?;
+    scenario.check().map_err(usage)?;
+    let apart = scenario.zappers.mmu_lock() == Some(KvmMode::Write);
+    if request.zappers > 1 && apart && request.window != Window::Whole {
+        return Err(QuestionError::Usage(format!(
+            "mmu_lock for write keeps two zappers apart: ask for --window {}",
+            Window::Whole.key()
+        )));
+    }
     if request.vcpus > MOST.0 || request.laps > MOST.1 {
         return Err(QuestionError::Usage(format!(
             "{} vCPUs and {} laps are asked for; at most {} and {} can be had",

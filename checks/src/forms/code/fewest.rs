@@ -66,10 +66,10 @@ mod tests {
 
     fn request() -> CodeRequest {
         let kernel = Source::kernel("6.16").and_then(|source| source.profile());
-        let decisions = kernel.expect("a built-in profile").decisions;
+        let kernel = kernel.expect("a built-in profile");
         CodeRequest {
             fewest: true,
-            ..CodeRequest::new(Engine::Loom, "6.16", &decisions)
+            ..CodeRequest::new(Engine::Loom, "6.16", &kernel.decisions, &kernel)
         }
     }
 

@@ -12,6 +12,7 @@ pub mod held;
 pub mod patience;
 pub mod request;
 pub mod schedule;
+mod zappers;
 
 pub use answer::CodeAnswer;
 pub use held::HeldText;

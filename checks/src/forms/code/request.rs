@@ -1,15 +1,15 @@
 //! What is asked of the code.
 
-use super::by_key;
+use super::{by_key, zappers};
 use crate::question::{Question, QuestionError, Source};
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
-use seamcheck_model::kernel::Decisions;
+use seamcheck_model::kernel::{Decisions, KernelProfile};
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario;
 use seamcheck_model::threads::{
-    Bounds, FirstCall, Guest, Memory, Order, Scenario, Scripted, Version, Window,
+    Bounds, FirstCall, Guest, Memory, Order, Scenario, Scripted, Version, Window, Zappers,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +75,10 @@ pub struct CodeRequest {
     /// What the zapper does.
     #[serde(with = "by_key")]
     pub window: Window,
+    /// How many zappers, each with a page of its own.
+    pub zappers: usize,
+    /// The KVM locks around a removal, outermost first.
+    pub zap_locks: Vec<String>,
     /// How many vCPUs.
     pub vcpus: usize,
     /// How often each goes round.
@@ -126,6 +130,16 @@ const fn unsaid() -> Scripted {
     Scripted::AttrRead
 }
 
+/// What loom's guests do where nobody says. A fault waits for mmu_lock, as a second zapper may: two that wait can
+/// take turns without end, and loom makes an execution of each number of turns.
+pub(crate) const fn guest_of(window: Window, zappers: usize) -> Scripted {
+    if zappers > 1 {
+        Scripted::Vmcall
+    } else {
+        Scripted::of_window(window)
+    }
+}
+
 /// More executions than any window of one vCPU needs.
 pub const EXECUTIONS: usize = 200_000;
 
@@ -133,9 +147,15 @@ pub const EXECUTIONS: usize = 200_000;
 pub const SCHEDULES: usize = 20_000;
 
 impl CodeRequest {
-    /// One vCPU that goes round twice, every execution there is.
+    /// One vCPU that goes round twice, every execution there is. Of the profile count the locks around a
+    /// page removal.
     #[must_use]
-    pub fn new(engine: Engine, kernel: &str, decisions: &Decisions) -> Self {
+    pub fn new(
+        engine: Engine,
+        kernel: &str,
+        decisions: &Decisions,
+        profile: &KernelProfile,
+    ) -> Self {
         let window = match engine {
             Engine::Loom | Engine::Std => Window::Block,
             Engine::Shuttle => Window::Whole,
@@ -152,6 +172,8 @@ impl CodeRequest {
             module: Version::V1_5_05,
             property: Property::NoSecondBusy,
             window,
+            zappers: 1,
+            zap_locks: zappers::locks_of(profile),
             vcpus: match engine {
                 Engine::Loom => 1,
                 Engine::Shuttle | Engine::Std => 4,
@@ -188,9 +210,9 @@ impl CodeRequest {
             Form::Loom => Engine::Loom,
             _ => Engine::Shuttle,
         };
-        let decisions = run.question()?.decisions;
+        let question = run.question()?;
         let settings = run.code;
-        let base = Self::new(engine, &run.kernel, &decisions);
+        let base = Self::new(engine, &run.kernel, &question.decisions, &question.profile);
         let usage = |text: String| QuestionError::Usage(format!("{}: {text}", run.name));
         let window = settings.window.unwrap_or(base.window);
         Ok(Self {
@@ -205,9 +227,12 @@ impl CodeRequest {
                 .first()
                 .map_or(base.property, |(property, _)| *property),
             window,
+            zappers: run.scenario.zappers,
             vcpus: run.scenario.vcpus,
             laps: settings.laps.unwrap_or(base.laps),
-            guest: settings.guest.unwrap_or(Scripted::of_window(window)),
+            guest: settings
+                .guest
+                .unwrap_or(guest_of(window, run.scenario.zappers)),
             guest_once: settings.guest_once,
             in_guest: settings.in_guest,
             zero_step_armed: settings.zero_step_armed,
@@ -245,6 +270,19 @@ impl CodeRequest {
         Ok(self.question(scenario::Scenario::default())?.decisions)
     }
 
+    /// Who removes pages.
+    ///
+    /// # Errors
+    /// When the code has no such zappers.
+    pub fn parse_zappers(&self) -> Result<Zappers, QuestionError> {
+        let locks = self
+            .question(scenario::Scenario::default())?
+            .profile
+            .zap
+            .locks;
+        Zappers::new(self.zappers, locks).map_err(|error| QuestionError::Usage(error.to_string()))
+    }
+
     /// The decisions of the model that the code is held against.
     ///
     /// # Errors
@@ -268,8 +306,9 @@ impl CodeRequest {
                 return Err(QuestionError::Usage(missing));
             }
         }
-        let set = self.decisions.clone().into_iter().collect();
         let (module, kernel) = (Source::module(self.module.key())?, Source::kernel("6.16")?);
+        let mut set: Vec<_> = self.decisions.clone().into_iter().collect();
+        set.extend(zappers::changes(&kernel.profile()?, &self.zap_locks));
         Question::new(module, kernel, set, scenario)
     }
 
@@ -279,6 +318,7 @@ impl CodeRequest {
     /// When the decisions are wrong.
     pub fn scenario(&self) -> Result<Scenario, QuestionError> {
         let decisions = self.parse_decisions()?;
+        let zappers = self.parse_zappers()?;
         let was_busy = match self.marked {
             true => FirstCall::WasBusyOnEntry,
             false => FirstCall::WasBusy,
@@ -301,6 +341,7 @@ impl CodeRequest {
         };
         Ok(Scenario {
             module: self.module,
+            zappers,
             vcpus: self.vcpus,
             laps: self.laps,
             guest: match self.engine {
@@ -339,6 +380,8 @@ impl CodeRequest {
             Some(
                 "a vCPU's creation, and the clearing of request bits, are one step there and several here",
             )
+        } else if self.migrate && self.zappers > 1 {
+            Some("the model has vCPUs that move beside one zapper only")
         } else if self.engine == Engine::Shuttle {
             let whole = self.window == Window::Whole && !self.zero_step_armed;
             (!whole).then_some("only whole removals from the start are, under shuttle")
@@ -378,7 +421,13 @@ impl CodeRequest {
                 window => format!("the window of {}", window.key()),
             }
         );
-        format!("{vcpus}, {}{}", self.guest_text(), self.reach_text())
+        let zappers = self.parse_zappers().ok().and_then(zappers::text);
+        let zappers = zappers.map_or_else(String::new, |zappers| format!("{zappers}, "));
+        format!(
+            "{zappers}{vcpus}, {}{}",
+            self.guest_text(),
+            self.reach_text()
+        )
     }
 
     /// What loom's guests do, and whether 0-step is armed.

@@ -30,11 +30,12 @@ pub(super) enum Order {
 /// How far each thread has come.
 type Positions = [u16; THREADS];
 
-/// The slot of an agent: the zapper's is the first.
+/// The slot of an agent: the zapper's is the first, a second zapper's the last.
 pub(super) const fn slot(agent: Agent) -> usize {
     match agent {
+        Agent::Zapper => 0,
         Agent::Vcpu(index) => index as usize + 1,
-        _ => 0,
+        Agent::Thread(index) => THREADS - 1 - index as usize,
     }
 }
 
@@ -53,11 +54,10 @@ fn lists(journal: &[Entry]) -> Vec<Vec<(usize, Entry)>> {
 /// Orders close to the journal's own are tried first.
 pub(super) fn search(system: &System, view: View, start: &State, journal: &[Entry]) -> Order {
     let lists = lists(journal);
-    let vcpus = system.scenario.vcpus;
     let mut seen: FxHashSet<(Positions, Vec<u64>)> = FxHashSet::default();
     let mut open: Vec<(Positions, State)> = vec![(Positions::default(), *start)];
     while let Some((positions, state)) = open.pop() {
-        if !seen.insert((positions, key(&state, vcpus))) {
+        if !seen.insert((positions, key(system, &state))) {
             continue;
         }
         if seen.len() > NODES {

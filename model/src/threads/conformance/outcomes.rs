@@ -12,9 +12,11 @@ use super::{View, environment_of};
 use crate::kvm::instr::{Instr, KickStep};
 use crate::system::labels::{Part, guest};
 use crate::system::state::{EntryState, Ipi, KickPhase};
+use crate::system::zappers::Walker;
 use crate::system::{self, Agent, State, System};
 use crate::threads::event::{Entry, Event, Leaf};
 use crate::threads::scenario::{Deed, Guest, Scenario};
+use crate::threads::zappers::SECOND;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The most threads: loom's.
@@ -63,15 +65,20 @@ impl Compared {
     }
 }
 
+/// Who takes part in a scenario of the code: the zapper, the vCPUs, and a second zapper.
+fn agents_of(scenario: &Scenario) -> impl Iterator<Item = Agent> + use<> {
+    let vcpus = (0..scenario.vcpus).map(|index| Agent::Vcpu(index as u8));
+    let second = (scenario.zappers.count() > 1).then_some(SECOND);
+    std::iter::once(Agent::Zapper).chain(vcpus).chain(second)
+}
+
 /// The outcome of a journal.
-pub(super) fn of(journal: &[Entry], vcpus: usize) -> Outcome {
-    let mut lists = vec![Vec::new(); vcpus + 1];
-    for entry in journal {
-        if let Some(list) = lists.get_mut(slot(entry.agent)) {
-            list.push(entry.event);
-        }
-    }
-    lists
+pub(super) fn of(journal: &[Entry], scenario: &Scenario) -> Outcome {
+    let list = |agent: Agent| {
+        let own = journal.iter().filter(|entry| entry.agent == agent);
+        own.map(|entry| entry.event).collect()
+    };
+    agents_of(scenario).map(list).collect()
 }
 
 /// Every outcome of the model from `start`; `None` when the walk was cut short, or came to a dead VM, in
@@ -87,12 +94,11 @@ pub(super) fn of_model(
         view,
         scenario,
     };
-    let vcpus = scenario.vcpus;
     let (mut lists, mut found) = (Lists::default(), FxHashSet::default());
     let mut seen: FxHashSet<(Vec<u64>, Progress)> = FxHashSet::default();
     let mut open = vec![(*start, walk.at_start())];
     while let Some((state, progress)) = open.pop() {
-        if !seen.insert((key(&state, vcpus), progress)) {
+        if !seen.insert((key(system, &state), progress)) {
             continue;
         }
         if seen.len() > NODES || state.shared.bugged {
@@ -108,8 +114,12 @@ pub(super) fn of_model(
             });
         }
         if is_over {
-            let outcome = progress.lists[..=vcpus].iter();
-            found.insert(outcome.map(|list| lists.events(*list)).collect());
+            let slots = agents_of(scenario).map(slot);
+            found.insert(
+                slots
+                    .map(|slot| lists.events(progress.lists[slot]))
+                    .collect(),
+            );
         }
     }
     Some(found)
@@ -175,18 +185,18 @@ impl Walk<'_> {
     /// Who has to be asked for a next step. A step that nobody can keep from its one outcome, and nobody
     /// notices, may as well be the next: whoever stands before one is asked alone.
     fn agents(&self, state: &State) -> Vec<Agent> {
-        let vcpus = &state.vcpus[..self.scenario.vcpus];
-        let controls = std::iter::once((Agent::Zapper, state.shared.zapper)).chain(
-            (0..)
-                .zip(vcpus)
-                .map(|(index, vcpu)| (Agent::Vcpu(index), vcpu.control)),
-        );
+        let control = |agent: Agent| match agent {
+            Agent::Zapper => state.shared.zapper,
+            Agent::Vcpu(index) => state.vcpus[usize::from(index)].control,
+            Agent::Thread(index) => state.shared.threads[usize::from(index)],
+        };
+        let controls = || agents_of(self.scenario).map(|agent| (agent, control(agent)));
         let alone = |control: system::state::Control| {
             control.op != 0 && self.system.code.ops[usize::from(control.op)].uncontended
         };
-        match controls.clone().find(|(_, control)| alone(*control)) {
+        match controls().find(|(_, control)| alone(*control)) {
             Some((agent, _)) => vec![agent],
-            None => controls.map(|(agent, _)| agent).collect(),
+            None => controls().map(|(agent, _)| agent).collect(),
         }
     }
 
@@ -231,10 +241,13 @@ impl Walk<'_> {
 
     /// The end of a kick is where the zapper notices what CPUs do with its IPIs.
     fn waits_for_cpus(&self, state: &State, agent: Agent) -> bool {
-        let line = &self.system.zap[usize::from(state.shared.zapper.line)];
+        let mut own = self.system.zappers().filter(|part| part.agent() == agent);
         let steps = [KickStep::Send, KickStep::Wait];
-        agent == Agent::Zapper
-            && matches!(line.instr, Instr::Kick { step } if steps.contains(&step))
+        own.any(|part| {
+            let line = state.shared.control(part).line;
+            let line = &self.system.program_of(part)[usize::from(line)];
+            matches!(line.instr, Instr::Kick { step } if steps.contains(&step))
+        })
     }
 
     /// A vCPU of the code's does nothing but go round, a number of times.
@@ -264,23 +277,26 @@ impl Walk<'_> {
         mut progress: Progress,
     ) -> Option<Progress> {
         let window = leaf_of(self.scenario.window);
-        let before = |vcpu: u8| &state.vcpus[..usize::from(vcpu)];
+        let mut own = self.system.zappers().filter(|part| part.agent() == agent);
+        let part = own.next();
+        let removes = part.is_some();
+        let walker = part.map_or(Walker::First, |part| self.system.walker(part));
+        let before = |vcpu: u8| state.vcpus[..usize::from(vcpu)].iter();
         let is_made = match event {
             // A window is over before the next call.
-            Event::Call { leaf, .. } if agent == Agent::Zapper => {
-                window.is_none_or(|window| window == leaf)
+            Event::Call { leaf, .. } if removes => window.is_none_or(|window| window == leaf),
+            Event::Unlock | Event::EndZap if removes => window.is_none(),
+            // Each zapper removes its own page, once.
+            Event::BeginZap { page, .. } => {
+                progress.lists[slot(agent)] == 0 && page == u8::from(agent == SECOND)
             }
-            Event::Unlock if agent == Agent::Zapper => window.is_none(),
-            // The page is removed once.
-            Event::BeginZap => progress.lists[0] == 0,
             // The kick takes vCPUs in order.
             Event::Visited { vcpu, .. } => {
-                let mut before = before(vcpu).iter();
-                before.all(|vcpu| vcpu.kick != KickPhase::Unvisited)
+                before(vcpu).all(|vcpu| vcpu.kick_of(walker) != KickPhase::Unvisited)
             }
-            Event::Sent { vcpu } => before(vcpu)
-                .iter()
-                .all(|vcpu| vcpu.kick != KickPhase::Queued),
+            Event::Sent { vcpu } => {
+                before(vcpu).all(|vcpu| vcpu.kick_of(walker) != KickPhase::Queued)
+            }
             // Requests and thread work are never pending.
             Event::ExitRequest(outcome) => outcome != 2,
             Event::Guest { .. } => return self.guest(state, agent, event, progress),
@@ -339,6 +355,7 @@ impl Walk<'_> {
                 outcome,
                 tdcall,
                 armed,
+                page,
             },
         ) = (agent, event)
         else {
@@ -347,6 +364,10 @@ impl Walk<'_> {
         let vcpu = &state.vcpus[usize::from(index)];
         let was_armed = vcpu.zero_step != 0;
         let after = |progress: bool| armed == (was_armed && !progress);
+        // Scripts are about the first page.
+        if page != 0 {
+            return None;
+        }
         let is_next = match self.deed(agent, progress)? {
             Deed::Accept => tdcall == Some(Leaf::Accept),
             Deed::AttrRead => tdcall == Some(Leaf::AttrRead),
@@ -356,7 +377,8 @@ impl Walk<'_> {
             // The code's IPIs arrive as they are sent.
             Deed::Interrupt { progress } => {
                 let kicked = outcome == guest::KICKED;
-                after(progress) && (kicked || outcome == guest::INTERRUPT && vcpu.ipi == Ipi::None)
+                let nothing_sent = [vcpu.ipi, vcpu.second_ipi] == [Ipi::None; 2];
+                after(progress) && (kicked || outcome == guest::INTERRUPT && nothing_sent)
             }
         };
         progress.deeds[slot(agent)] += 1;

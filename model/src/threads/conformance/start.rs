@@ -120,6 +120,9 @@ fn into_guest(system: &System, from: State, vcpu: u8) -> Option<State> {
 pub(super) fn model(scenario: &Scenario) -> scenario::Scenario {
     scenario::Scenario {
         vcpus: scenario.vcpus,
+        zappers: scenario.zappers.count(),
+        pages: scenario.zappers.count(),
+        inodes: scenario.zappers.count(),
         exit_reason: true,
         ..scenario::Scenario::default()
     }
@@ -149,7 +152,14 @@ fn written_down(system: &System, scenario: &Scenario, line: u8) -> State {
         line,
         ..Control::default()
     };
-    state.shared.pages[0] = Page {
+    if scenario.zappers.count() > 1 {
+        let page = 1;
+        state.shared.threads[0] = Control {
+            page,
+            ..state.shared.zapper
+        };
+    }
+    let page = Page {
         entry: prepared.entry,
         bepoch: match prepared.td_epoch.saturating_sub(prepared.bepoch) {
             _ if prepared.bepoch == 0 => BlockEpoch::Older,
@@ -157,9 +167,14 @@ fn written_down(system: &System, scenario: &Scenario, line: u8) -> State {
             1 => BlockEpoch::Previous,
             _ => BlockEpoch::Older,
         },
-        mirror: MirrorSpte::None,
+        mirror: if scenario.zappers.freeze() {
+            MirrorSpte::Frozen
+        } else {
+            MirrorSpte::None
+        },
         host_priority: prepared.marked,
     };
+    state.shared.pages[..scenario.zappers.count()].fill(page);
     armed(state, scenario)
 }
 
@@ -173,10 +188,11 @@ fn armed(mut state: State, scenario: &Scenario) -> State {
 
 /// Whether a model comes to the state, apart from how many vCPUs rest in it.
 fn comes_to(system: &System, wanted: &State, scenario: &Scenario) -> bool {
-    let vcpus = system.scenario.vcpus;
+    let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
     let key = |state: &State| {
-        let mut words = [0; pack::words(2, 0)];
-        pack::pack(state, vcpus, 0, true, &mut words[..pack::words(vcpus, 0)]);
+        let mut words = [0; pack::words(2, 1)];
+        let used = &mut words[..pack::words(vcpus, threads)];
+        pack::pack(state, vcpus, threads, true, used);
         words
     };
     let mut seen = FxHashSet::from_iter([key(&system.initial())]);

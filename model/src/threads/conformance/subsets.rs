@@ -1,7 +1,7 @@
 //! The subset construction, with a memory: executions of loom's share most of what they do, so each
 //! step from one set of states to the next is computed once.
 
-use super::{Divergence, View, follow};
+use super::{Divergence, View, follow, is_a_zapper};
 use crate::system::{State, System, pack};
 use crate::threads::event::{Entry, Event};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -59,7 +59,12 @@ impl Subsets {
             let Some(next) = self.next(set, *entry) else {
                 let (_, model) = follow(&self.system, self.view, &self.sets[set], *entry);
                 let code = *entry;
-                return Some(Divergence { at, code, model });
+                return Some(Divergence {
+                    at,
+                    code,
+                    model,
+                    by_a_zapper: is_a_zapper(&self.system, code.agent),
+                });
             };
             set = next;
         }
@@ -88,17 +93,18 @@ impl Subsets {
     }
 
     fn key(&self, states: &FxHashSet<State>) -> Vec<u64> {
-        let vcpus = self.system.scenario.vcpus;
-        let mut keys: Vec<Vec<u64>> = states.iter().map(|state| key(state, vcpus)).collect();
+        let keys = states.iter().map(|state| key(&self.system, state));
+        let mut keys: Vec<Vec<u64>> = keys.collect();
         keys.sort_unstable();
         keys.concat()
     }
 }
 
-/// A state of a system without ioctl threads, as words.
-pub(super) fn key(state: &State, vcpus: usize) -> Vec<u64> {
-    let mut key = vec![0; pack::words(vcpus, 0)];
-    pack::pack(state, vcpus, 0, false, &mut key);
+/// A state as words.
+pub(super) fn key(system: &System, state: &State) -> Vec<u64> {
+    let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
+    let mut key = vec![0; pack::words(vcpus, threads)];
+    pack::pack(state, vcpus, threads, false, &mut key);
     key
 }
 

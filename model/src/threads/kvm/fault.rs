@@ -9,13 +9,13 @@ use crate::threads::module::tdh_mem_page_aug;
 use crate::threads::runtime::{Bits, Order, Runtime};
 
 impl<R: Runtime> Thread<'_, R> {
-    /// Maps the page unless it is mapped or somebody else is about to.
-    pub(super) fn tdx_handle_ept_violation(&mut self) {
+    /// Maps a page unless it is mapped or somebody else is about to.
+    pub(super) fn tdx_handle_ept_violation(&mut self, page: u8) {
         let kvm = self.kvm;
+        let mirror = &kvm.mirrors[usize::from(page)];
+        self.current = self.current.about(page);
         kvm.mmu_lock.read_lock();
-        let old = kvm
-            .mirror
-            .cmpxchg(mirror::NONE, mirror::FROZEN, Order::AcqRel);
+        let old = mirror.cmpxchg(mirror::NONE, mirror::FROZEN, Order::AcqRel);
         let outcome = match old {
             mirror::NONE => 0,
             mirror::FROZEN => 2,
@@ -30,7 +30,7 @@ impl<R: Runtime> Thread<'_, R> {
                 _ => (mirror::FROZEN, 2),
             };
             self.met.violate(Property::NoBugOn, outcome == 2);
-            kvm.mirror.swap(spte, Order::AcqRel);
+            mirror.swap(spte, Order::AcqRel);
             self.current.record(Event::AugStatus(outcome));
         }
         kvm.mmu_lock.read_unlock();

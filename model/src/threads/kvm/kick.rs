@@ -5,6 +5,7 @@ use crate::kernel::decisions::{Kick, KickModeRead};
 use crate::threads::event::Event;
 use crate::threads::module::Current;
 use crate::threads::runtime::{Bits, Mode, Order, Runtime};
+use crate::threads::zappers::sender;
 
 /// A CPU that a kick has to interrupt.
 #[derive(Clone, Copy)]
@@ -50,12 +51,12 @@ impl<R: Runtime> Kvm<R> {
         request: bool,
         wait: bool,
     ) {
-        let mut cpus = Vec::new();
+        let (mut cpus, sender) = (Vec::new(), sender(current.agent));
         for index in self.online() {
             cpus.extend(self.visit(current, index, request, wait));
         }
         for &target in &cpus {
-            self.interrupts(target).call_function();
+            self.interrupts(target).call_function(sender);
             met.ipis += 1;
             current.record(Event::Sent {
                 vcpu: target.vcpu as u8,
@@ -63,7 +64,7 @@ impl<R: Runtime> Kvm<R> {
         }
         if wait {
             for &target in &cpus {
-                self.interrupts(target).wait_until_taken();
+                self.interrupts(target).wait_until_taken(sender);
             }
             current.record_local(Event::AllAcknowledged);
         }
@@ -73,7 +74,7 @@ impl<R: Runtime> Kvm<R> {
     fn kvm_vcpu_kick_all(&self, current: Current<R>, met: &mut Met, request: bool) {
         for index in self.online() {
             if let Some(target) = self.visit(current, index, request, false) {
-                self.interrupts(target).send();
+                self.interrupts(target).send(sender(current.agent));
                 met.ipis += 1;
             }
         }

@@ -39,8 +39,8 @@ enum Fastpath {
 pub(super) enum Lap {
     /// Go round.
     Again,
-    /// An EPT violation is left to handle.
-    Faulted,
+    /// An EPT violation on this page is left to handle.
+    Faulted(u8),
     /// The vCPU sleeps, and nobody wakes it (M33).
     Asleep,
 }
@@ -68,7 +68,7 @@ impl<R: Runtime> Kvm<R> {
             current,
             met: Met::default(),
             tdvps: Tdvps {
-                zero_step_armed: self.scenario.zero_step_armed,
+                zero_step: self.scenario.zero_step_armed.then_some(0),
             },
             cached: Cached::Undefined,
             flag_seen_down: false,
@@ -92,8 +92,8 @@ impl<R: Runtime> Kvm<R> {
                 Lap::Again => {}
                 Lap::Asleep => break,
                 // The fault waits for mmu_lock, which the zapper holds to the end of its window.
-                Lap::Faulted if self.scenario.window != Window::Whole => break,
-                Lap::Faulted => thread.tdx_handle_ept_violation(),
+                Lap::Faulted(_) if self.scenario.window != Window::Whole => break,
+                Lap::Faulted(page) => thread.tdx_handle_ept_violation(page),
             }
         }
         if self.scenario.zaps > 1 {
@@ -227,11 +227,14 @@ impl<R: Runtime> Thread<'_, R> {
     /// V16 to V19.
     pub(super) fn way_out(&mut self, store_mode: bool) -> Lap {
         self.open_interrupts(store_mode);
-        let faulted = self.cached == Cached::Exit(ExitReason::EptViolation);
+        let cached = self.cached;
         if self.cached != Cached::Dispatched {
             self.cached = Cached::Undefined;
         }
-        if faulted { Lap::Faulted } else { Lap::Again }
+        match cached {
+            Cached::Exit(ExitReason::EptViolation(page)) => Lap::Faulted(page),
+            _ => Lap::Again,
+        }
     }
 
     /// arch/x86/kvm/vmx/tdx.c.

@@ -21,7 +21,7 @@ enum Stop {
 }
 
 impl<R: Runtime> Kvm<R> {
-    /// The zapper's thread: a window, or a whole page removal.
+    /// A zapper's thread, about its page: a window, or a whole page removal.
     pub(in crate::threads) fn zap(&self, current: Current<R>) -> Met {
         let mut met = Met::default();
         if self.scenario.window != Window::Whole {
@@ -40,16 +40,21 @@ impl<R: Runtime> Kvm<R> {
         met
     }
 
-    /// `write_lock(mmu_lock)`, once there is a page to remove; false when there will be none.
+    /// mmu_lock as the kernel profile has it, once there is a page to remove; false when there will be none.
     fn begin_zap(&self, current: Current<R>, nth: usize) -> bool {
+        let mmu_lock = self.scenario.zappers.mmu_lock();
         loop {
-            self.mmu_lock.write_lock();
-            // The page is mapped at the start, and nobody but the zapper changes that.
-            if nth == 0 || self.mirror.read(Order::AcqRel) == mirror::PRESENT {
-                current.record(Event::BeginZap);
+            self.mmu_lock.lock(mmu_lock);
+            // The page is mapped at the start, and nobody but its zapper changes that.
+            if nth == 0 || self.mirror(current).read(Order::AcqRel) == mirror::PRESENT {
+                let page = current.page;
+                if mmu_lock.is_none() {
+                    R::local_step();
+                }
+                current.record(Event::BeginZap { page, mmu_lock });
                 return true;
             }
-            self.mmu_lock.write_unlock();
+            self.mmu_lock.unlock(mmu_lock);
             if self.running.read(Order::AcqRel) == 0 {
                 return false;
             }
@@ -57,19 +62,43 @@ impl<R: Runtime> Kvm<R> {
         }
     }
 
-    /// One page removal under mmu_lock. When it fails the VM is dead, and nothing that follows is of interest.
+    fn mirror(&self, current: Current<R>) -> &R::Word {
+        &self.mirrors[usize::from(current.page)]
+    }
+
+    /// One page removal under its locks. When it fails the VM is dead, and nothing that follows is of
+    /// interest.
     fn remove_page(&self, current: Current<R>, met: &mut Met) -> Result<(), Stop> {
-        self.mirror.swap(mirror::NONE, Order::AcqRel);
+        let zappers = self.scenario.zappers;
+        self.remove_mirror_spte(current);
         let removed = self.tdx_sept_remove_private_spte(current, met);
         if matches!(removed, Err(Stop::Bugged)) {
-            self.mmu_lock.write_unlock();
+            self.mmu_lock.unlock(zappers.mmu_lock());
             return removed;
         }
-        let marked = self.td.page().is_marked();
+        if zappers.freeze() {
+            self.mirror(current).swap(mirror::NONE, Order::AcqRel);
+            current.record(Event::ThawMirrorSpte);
+        }
+        let marked = self.td.page(current.page).is_marked();
         met.violate(Property::NoMarkLeft, marked);
-        self.mmu_lock.write_unlock();
-        current.record(Event::Unlock);
+        self.mmu_lock.unlock(zappers.mmu_lock());
+        match zappers.mmu_lock() {
+            Some(_) => current.record(Event::Unlock),
+            None => current.record_local(Event::EndZap),
+        }
         Ok(())
+    }
+
+    /// Not present at once, or, without mmu_lock for write, frozen first: `tdp_mmu_zap_spte_atomic()` does
+    /// so, upstream never with a mirror SPTE (arch/x86/kvm/mmu/tdp_mmu.c). Then no fault maps the page.
+    fn remove_mirror_spte(&self, current: Current<R>) {
+        if self.scenario.zappers.freeze() {
+            self.mirror(current).swap(mirror::FROZEN, Order::AcqRel);
+            current.record(Event::FreezeMirrorSpte);
+        } else {
+            self.mirror(current).swap(mirror::NONE, Order::AcqRel);
+        }
     }
 
     /// BLOCK, TRACK, kick, REMOVE.

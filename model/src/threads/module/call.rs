@@ -1,6 +1,6 @@
 //! A leaf in flight: who calls, what it has locked so far, and how it unwinds.
 
-use super::Td;
+use super::{Page, Td};
 use crate::resource::{Mode, Resource};
 use crate::status::{OPERAND_BUSY, OPERAND_BUSY_HOST_PRIORITY, Operand, StatusWord};
 use crate::system::Agent;
@@ -14,6 +14,8 @@ use std::marker::PhantomData;
 /// The thread that runs.
 pub(in crate::threads) struct Current<R> {
     pub(in crate::threads) agent: Agent,
+    /// The page that it is about.
+    pub(in crate::threads) page: u8,
     engine: PhantomData<R>,
 }
 
@@ -29,8 +31,14 @@ impl<R: Runtime> Current<R> {
     pub(in crate::threads) const fn new(agent: Agent) -> Self {
         Self {
             agent,
+            page: 0,
             engine: PhantomData,
         }
+    }
+
+    /// The same thread, about a page.
+    pub(in crate::threads) const fn about(self, page: u8) -> Self {
+        Self { page, ..self }
     }
 
     pub(in crate::threads) fn record(self, event: Event) {
@@ -46,7 +54,7 @@ impl<R: Runtime> Current<R> {
         self.record(event);
     }
 
-    /// The vCPU whose thread this is; the zapper has none.
+    /// The vCPU whose thread this is; a zapper has none.
     pub(in crate::threads) fn vcpu(self) -> usize {
         match self.agent {
             Agent::Vcpu(index) => index.into(),
@@ -87,6 +95,11 @@ impl<'a, R: Runtime> Call<'a, R> {
         call
     }
 
+    /// The page it is about.
+    pub(super) fn page(&self) -> &'a Page<R> {
+        self.td.page(self.current.page)
+    }
+
     fn lock(&self, resource: Resource) -> &'a Lock<R> {
         match resource {
             Resource::Tdr => &self.td.tdr,
@@ -94,7 +107,7 @@ impl<'a, R: Runtime> Call<'a, R> {
             Resource::TdEpoch => &self.td.epoch_lock,
             Resource::SeptTree => &self.td.sept_tree,
             Resource::Tdvpr => &self.td.tdvpr[self.current.vcpu()],
-            Resource::PagePamt | Resource::SeptEntry => &self.td.page_pamt,
+            Resource::PagePamt | Resource::SeptEntry => &self.page().pamt,
         }
     }
 
@@ -128,7 +141,7 @@ impl<'a, R: Runtime> Call<'a, R> {
 
     /// By a SEAMCALL.
     pub(super) fn acquire_entry_host(&mut self, operand: Operand) -> Result<(), StatusWord> {
-        let entry = &self.td.page.entry;
+        let entry = &self.page().entry;
         match entry.acquire_host(|step| self.entry_step(step, Mode::Host, operand)) {
             Attempt::Taken => Ok(()),
             _ => Err(OPERAND_BUSY.with(operand)),
@@ -137,7 +150,7 @@ impl<'a, R: Runtime> Call<'a, R> {
 
     /// By a TDCALL.
     pub(super) fn acquire_entry_guest(&mut self, operand: Operand) -> Result<(), StatusWord> {
-        let entry = &self.td.page.entry;
+        let entry = &self.page().entry;
         match entry.acquire_guest(|step| self.entry_step(step, Mode::Guest, operand)) {
             Attempt::Taken => Ok(()),
             Attempt::Busy => Err(OPERAND_BUSY.with(operand)),
@@ -170,7 +183,7 @@ impl<'a, R: Runtime> Call<'a, R> {
     pub(super) fn release(&mut self, resource: Resource) {
         let mode = self.forget(resource);
         match (resource, mode) {
-            (Resource::SeptEntry, Some(_)) => self.td.page.entry.release(),
+            (Resource::SeptEntry, Some(_)) => self.page().entry.release(),
             (_, Some(mode)) => self.lock(resource).release(mode),
             (_, None) => return,
         }

@@ -1,14 +1,15 @@
-//! The private page: its leaf S-EPT entry and its PAMT entry's BEPOCH.
+//! A private page: its leaf S-EPT entry, its PAMT entry's lock and BEPOCH.
 
-use super::Td;
+use super::call::Call;
 use crate::system::state::EntryState;
-use crate::threads::locks::{SeptEntry, TDEL, TDHP};
+use crate::threads::locks::{Lock, SeptEntry, TDEL, TDHP};
 use crate::threads::runtime::{Bits, Order, Runtime};
 use crate::threads::scenario::Prepared;
 
 /// A private page.
 pub(in crate::threads) struct Page<R: Runtime> {
     pub(super) entry: SeptEntry<R>,
+    pub(super) pamt: Lock<R>,
     pub(super) bepoch: Bepoch<R>,
 }
 
@@ -29,7 +30,7 @@ impl<R: Runtime> Bepoch<R> {
 }
 
 impl<R: Runtime> Page<R> {
-    pub(super) fn new(prepared: &Prepared, order: Order) -> Self {
+    pub(super) fn new(prepared: &Prepared, pamt: Lock<R>, order: Order) -> Self {
         let state = encoding(prepared.entry);
         Self {
             entry: if prepared.marked {
@@ -37,6 +38,7 @@ impl<R: Runtime> Page<R> {
             } else {
                 SeptEntry::new(state, order)
             },
+            pamt,
             bepoch: Bepoch {
                 word: R::Word::new(prepared.bepoch),
                 order,
@@ -54,12 +56,12 @@ impl<R: Runtime> Page<R> {
     }
 }
 
-impl<R: Runtime> Td<R> {
+impl<R: Runtime> Call<'_, R> {
     /// Stores a new state over the old one. `mark` is the TDHP of the copy that is stored, where a
     /// whole entry is stored.
     pub(super) fn store_entry(&self, from: EntryState, to: EntryState, mark: bool, unlock: bool) {
-        let entry = &self.page.entry;
-        if self.keeps_host_priority() {
+        let entry = &self.page().entry;
+        if self.td.keeps_host_priority() {
             entry.change_state(encoding(from), encoding(to), unlock);
             return;
         }

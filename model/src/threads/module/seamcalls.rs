@@ -33,7 +33,7 @@ pub(in crate::threads) fn tdh_mem_range_block<R: Runtime>(
         call.acquire(Resource::OpState, Mode::Shared, Operand::OpState)?;
         call.acquire(Resource::SeptTree, Mode::Exclusive, Operand::SeptTree)?;
         call.acquire_entry_host(Operand::Rcx)?;
-        let from = td.page.state();
+        let from = call.page().state();
         let to = match from {
             EntryState::Mapped => EntryState::Blocked,
             EntryState::Pending => EntryState::PendingBlocked,
@@ -46,10 +46,10 @@ pub(in crate::threads) fn tdh_mem_range_block<R: Runtime>(
                 return Err(EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx));
             }
         };
-        td.store_entry(from, to, false, false);
+        call.store_entry(from, to, false, false);
         call.note(Effect::BlockEntry, 0);
         // Without the epoch lock, after the block store.
-        td.page.bepoch.store(td.epoch.read().epoch());
+        call.page().bepoch.store(td.epoch.read().epoch());
         call.note(Effect::RecordBepoch, 0);
         Ok(())
     })
@@ -84,7 +84,7 @@ pub(in crate::threads) fn tdh_mem_page_remove<R: Runtime>(
         call.acquire(Resource::OpState, Mode::Shared, Operand::OpState)?;
         call.acquire(Resource::SeptTree, Mode::Shared, Operand::SeptTree)?;
         call.acquire_entry_host(Operand::Rcx)?;
-        let from = td.page.state();
+        let from = call.page().state();
         let is_leaf = from != EntryState::Free;
         call.note(Effect::CheckLeaf, u8::from(!is_leaf));
         if !is_leaf {
@@ -95,13 +95,13 @@ pub(in crate::threads) fn tdh_mem_page_remove<R: Runtime>(
             call.note(Effect::CheckTracked, 1);
             return Err(GPA_RANGE_NOT_BLOCKED.with(Operand::Rcx));
         }
-        let bepoch = td.page.bepoch.read();
+        let bepoch = call.page().bepoch.read();
         let tracked = td.epoch.read().is_tracked(bepoch);
         call.note(Effect::CheckTracked, if tracked { 0 } else { 2 });
         if !tracked {
             return Err(TLB_TRACKING_NOT_DONE.with(Operand::Rcx));
         }
-        td.store_entry(from, EntryState::Free, false, true);
+        call.store_entry(from, EntryState::Free, false, true);
         call.forget(Resource::SeptEntry);
         call.note(Effect::FreeEntry, 0);
         Ok(())
@@ -120,12 +120,12 @@ pub(in crate::threads) fn tdh_mem_page_aug<R: Runtime>(
         call.acquire(Resource::SeptTree, Mode::Shared, Operand::SeptTree)?;
         call.acquire_entry_host(Operand::Rcx)?;
         call.acquire(Resource::PagePamt, Mode::Exclusive, Operand::R8)?;
-        if td.page.state() != EntryState::Free {
+        if call.page().state() != EntryState::Free {
             call.note(Effect::AugEntry, 1);
             return Err(EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx));
         }
-        td.page.bepoch.store(0);
-        td.store_entry(EntryState::Free, EntryState::Pending, false, true);
+        call.page().bepoch.store(0);
+        call.store_entry(EntryState::Free, EntryState::Pending, false, true);
         call.forget(Resource::SeptEntry);
         call.note(Effect::AugEntry, 0);
         Ok(())

@@ -24,7 +24,7 @@ pub(super) fn tdcall<R: Runtime>(call: &mut Call<'_, R>, leaf: Leaf) -> Result<(
 /// TDG.MEM.PAGE.ACCEPT (tdg_mem_page_accept.c): copies the entry, and stores the copy back later.
 fn tdg_mem_page_accept<R: Runtime>(call: &mut Call<'_, R>) -> Result<(), StatusWord> {
     call.acquire_entry_guest(Operand::Rcx)?;
-    let copy = call.td.page.entry.read();
+    let copy = call.page().entry.read();
     match super::page::state_of((copy & 0xFF) as u8) {
         EntryState::Pending => call.note(Effect::AcceptCheck, 0),
         EntryState::Mapped => {
@@ -37,8 +37,7 @@ fn tdg_mem_page_accept<R: Runtime>(call: &mut Call<'_, R>) -> Result<(), StatusW
         }
     }
     let mark = copy & TDHP != 0;
-    call.td
-        .store_entry(EntryState::Pending, EntryState::Mapped, mark, false);
+    call.store_entry(EntryState::Pending, EntryState::Mapped, mark, false);
     call.note(Effect::AcceptStore, 0);
     Ok(())
 }
@@ -47,7 +46,7 @@ fn tdg_mem_page_accept<R: Runtime>(call: &mut Call<'_, R>) -> Result<(), StatusW
 fn tdg_mem_page_attr<R: Runtime>(call: &mut Call<'_, R>) -> Result<(), StatusWord> {
     call.acquire_entry_guest(Operand::Rcx)?;
     let faults = !matches!(
-        call.td.page.state(),
+        call.page().state(),
         EntryState::Mapped | EntryState::Pending
     );
     call.note(Effect::AttrCheck, u8::from(faults));

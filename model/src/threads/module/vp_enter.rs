@@ -17,14 +17,15 @@ use crate::threads::scenario::{Deed, Guest};
 /// What the module keeps of a vCPU (TDVPS) and only its own calls touch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::threads) struct Tdvps {
-    /// LAST_EPF_GPA_LIST is not empty.
-    pub(in crate::threads) zero_step_armed: bool,
+    /// LAST_EPF_GPA_LIST: the page in it, if it is not empty.
+    pub(in crate::threads) zero_step: Option<u8>,
 }
 
 /// Why the guest was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::threads) enum ExitReason {
-    EptViolation,
+    /// On this page.
+    EptViolation(u8),
     Vmcall,
     Interrupt,
 }
@@ -40,7 +41,7 @@ pub(in crate::threads) fn tdh_vp_enter<R: Runtime>(
     let mut call = Call::new(td, current);
     let mut epoch = 0;
     let result = enter(&mut call, tdvps, &mut epoch).map(|entered| match entered {
-        Entered::WouldFault => ExitReason::EptViolation,
+        Entered::WouldFault(page) => ExitReason::EptViolation(page),
         Entered::Guest => {
             let reason = run_guest(&mut call, tdvps, guest, interrupted);
             td_exit(&mut call, epoch);
@@ -86,7 +87,7 @@ pub(in crate::threads) fn leave_guest<R: Runtime>(
 enum Entered {
     Guest,
     /// The 0-step filter: a listed GPA would fault again.
-    WouldFault,
+    WouldFault(u8),
 }
 
 fn enter<R: Runtime>(
@@ -104,17 +105,17 @@ fn enter<R: Runtime>(
     call.note(Effect::SampleEpoch, 0);
     call.release(Resource::TdEpoch);
     call.current
-        .record_local(Event::ZeroStepArmed(tdvps.zero_step_armed));
-    if tdvps.zero_step_armed {
+        .record_local(Event::ZeroStepArmed(tdvps.zero_step.is_some()));
+    if let Some(page) = tdvps.zero_step {
         let mode = match call.td.version {
             Version::V1_5_05 => Mode::Exclusive,
             Version::V2_0_12 => Mode::Shared,
         };
         call.acquire(Resource::SeptTree, mode, Operand::SeptTree)?;
-        let faults = call.td.page.state() != EntryState::Mapped;
+        let faults = call.td.page(page).state() != EntryState::Mapped;
         call.note(Effect::WouldFault, u8::from(faults));
         if faults {
-            return Ok(Entered::WouldFault);
+            return Ok(Entered::WouldFault(page));
         }
     }
     call.release(Resource::OpState);
@@ -134,6 +135,11 @@ fn run_guest<R: Runtime>(
         R::local_step();
         let deed = guest.deed::<R>(step);
         step += 1;
+        if matches!(deed, Deed::Vmcall { .. } | Deed::Interrupt { .. }) {
+            call.current = call.current.about(0);
+        } else {
+            call.current = call.current.about(guest.page::<R>(call.td.pages.len()));
+        }
         let leaf = match deed {
             Deed::Accept => Leaf::Accept,
             Deed::AttrRead => Leaf::AttrRead,
@@ -141,22 +147,22 @@ fn run_guest<R: Runtime>(
             Deed::Access { arms } => {
                 // A PENDING page is the guest's own affair (#VE); a MAPPED one does not fault.
                 if matches!(
-                    call.td.page.state(),
+                    call.page().state(),
                     EntryState::Mapped | EntryState::Pending
                 ) {
                     continue;
                 }
-                tdvps.zero_step_armed = arms;
+                tdvps.zero_step = arms.then_some(call.current.page);
                 note_guest(call, guest::EPT_VIOLATION, None, tdvps);
-                return ExitReason::EptViolation;
+                return ExitReason::EptViolation(call.current.page);
             }
             Deed::Vmcall { progress } => {
-                tdvps.zero_step_armed &= !progress;
+                tdvps.zero_step = tdvps.zero_step.filter(|_| !progress);
                 note_guest(call, guest::VMCALL, None, tdvps);
                 return ExitReason::Vmcall;
             }
             Deed::Interrupt { progress } => {
-                tdvps.zero_step_armed &= !progress;
+                tdvps.zero_step = tdvps.zero_step.filter(|_| !progress);
                 let outcome = if interrupted() {
                     guest::KICKED
                 } else {
@@ -168,7 +174,7 @@ fn run_guest<R: Runtime>(
         };
         note_guest(call, guest::TDCALL, Some(leaf), tdvps);
         if tdcall(call, leaf) == Err(EPT_VIOLATION_EXIT) {
-            return ExitReason::EptViolation;
+            return ExitReason::EptViolation(call.current.page);
         }
     }
 }
@@ -177,7 +183,8 @@ fn note_guest<R: Runtime>(call: &Call<'_, R>, outcome: u8, tdcall: Option<Leaf>,
     call.current.record(Event::Guest {
         outcome,
         tdcall,
-        armed: tdvps.zero_step_armed,
+        armed: tdvps.zero_step.is_some(),
+        page: call.current.page,
     });
 }
 
