@@ -140,3 +140,22 @@ fn a_count_that_is_not_the_manifests_is_named() {
         ]
     );
 }
+
+#[test]
+fn two_zappers_are_asked_with_the_locks_of_their_removals() {
+    let found = code("--zappers 2 --drop mmu_lock@zap --window whole --laps 1 --preemptions 1");
+    assert_eq!(found.status.code(), Some(10));
+    let words = text(&found);
+    assert!(words.contains("2 zappers under no mmu_lock"), "{words}");
+    assert!(words.contains("zapper 2 begins a removal"), "{words}");
+
+    let parts = code("--zappers 2 --window whole --preemptions 1 --memory rmw --against kick=none");
+    assert_eq!(parts.status.code(), Some(14));
+
+    let window = code("--zappers 2");
+    assert_eq!(window.status.code(), Some(2));
+    assert!(said(&window).contains("ask for --window whole"));
+    let path = code("--hold mmu_lock:write@KVM_TDX_INIT_VCPU");
+    assert_eq!(path.status.code(), Some(2));
+    assert!(said(&path).contains("as in mmu_lock:read@zap"));
+}

@@ -4,6 +4,7 @@
 //! and in the file of a schedule that is to be made again.
 
 pub mod answer;
+mod bounds;
 mod by_key;
 pub mod child;
 pub mod engine;
