@@ -1,47 +1,57 @@
-//! What the code acquires while it runs, held against the lock table's rows: order, mode, operand.
+//! What the code acquires while it runs, held against the lock table's rows: order, mode, operand; and of
+//! which kind its locks are.
 
 mod common;
 
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
-use seamcheck_model::resource::{Mode, Resource};
+use seamcheck_model::resource::{LockKind, Mode, Resource};
 use seamcheck_model::status::Operand;
 use seamcheck_model::system::Agent;
 use seamcheck_model::table::LockTable;
 use seamcheck_model::threads::{
-    Budget, Entry, Event, Leaf, Scenario, Strategy, Version, run_under_shuttle,
+    Budget, Entry, Event, Leaf, Scenario, Strategy, Version, lock_kinds, run_under_shuttle,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 type Acquisitions = Vec<(Resource, Mode, Operand)>;
 
-/// Each agent's SEAMCALLs in a journal, TDCALLs apart, with what they acquired before they failed.
-fn acquisitions(journal: &[Entry], agent: Agent) -> Vec<(Leaf, Acquisitions)> {
-    let mut calls: Vec<(Leaf, Acquisitions)> = Vec::new();
+/// What a leaf acquired when it was called once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Row {
+    acquired: Acquisitions,
+    /// The last of it was BUSY.
+    cut_off: bool,
+}
+
+/// An agent's calls in a journal, TDCALLs apart, with what they acquired.
+fn acquisitions(journal: &[Entry], agent: Agent) -> Vec<(Leaf, Row)> {
+    let mut calls: Vec<(Leaf, Row)> = Vec::new();
     let mut tdcall = None;
     for entry in journal.iter().filter(|entry| entry.agent == agent) {
         match entry.event {
             Event::Call { leaf, .. } => {
                 tdcall = None;
-                calls.push((leaf, Vec::new()));
+                calls.push((leaf, Row::default()));
             }
             Event::Guest { tdcall: inner, .. } => {
                 tdcall = inner;
-                calls.extend(inner.map(|leaf| (leaf, Vec::new())));
+                calls.extend(inner.map(|leaf| (leaf, Row::default())));
             }
             Event::Acquire {
                 resource,
                 mode,
                 operand,
-                ..
+                taken,
             } => {
-                let call = calls.last_mut().expect("a lock is taken in a call");
+                let (_, row) = calls.last_mut().expect("a lock is taken in a call");
                 assert_eq!(
                     tdcall.is_some(),
                     resource == Resource::SeptEntry && mode == Mode::Guest
                 );
-                call.1.push((resource, mode, operand));
+                row.acquired.push((resource, mode, operand));
+                row.cut_off = !taken;
             }
             _ => {}
         }
@@ -49,54 +59,86 @@ fn acquisitions(journal: &[Entry], agent: Agent) -> Vec<(Leaf, Acquisitions)> {
     calls
 }
 
-/// The longest row of acquisitions that each leaf made, in many schedules. A shorter one, cut off by a
-/// BUSY, has to be its beginning. TDH.VP.ENTER has two rows: with 0-step armed and without.
-fn recorded(module: Version) -> BTreeMap<Leaf, Vec<Acquisitions>> {
+fn whole(module: Version, armed: bool) -> Scenario {
     let decisions = common::profile("6.16").expect("built in").decisions;
-    let rows: Arc<Mutex<BTreeMap<Leaf, Vec<Acquisitions>>>> = Arc::default();
+    Scenario {
+        module,
+        zero_step_armed: armed,
+        ..Scenario::whole(decisions, 2, 4)
+    }
+}
+
+/// The rows of acquisitions that each leaf made, in many schedules, the shortest first. One that was cut off
+/// by a BUSY has to be the beginning of another.
+fn recorded(module: Version) -> BTreeMap<Leaf, Vec<Acquisitions>> {
+    let rows: Arc<Mutex<BTreeMap<Leaf, Vec<Row>>>> = Arc::default();
     for armed in [false, true] {
-        let mut scenario = Scenario::whole(decisions, 2, 4);
-        scenario.module = module;
-        scenario.zero_step_armed = armed;
         let rows = Arc::clone(&rows);
         let budget = Budget {
             strategy: Strategy::Random,
             schedules: 500,
             seed: 7,
         };
-        let report =
-            run_under_shuttle(&scenario, Property::NoSecondBusy, &budget, move |journal| {
-                let agents = [Agent::Zapper, Agent::Vcpu(0), Agent::Vcpu(1)];
-                let mut rows = rows.lock().expect("not poisoned");
-                for (leaf, made) in agents
-                    .into_iter()
-                    .flat_map(|agent| acquisitions(journal, agent))
-                {
-                    let known = rows.entry(leaf).or_default();
-                    if !known.contains(&made) {
-                        known.push(made);
-                    }
+        let oracle = move |journal: &[Entry]| {
+            let agents = [Agent::Zapper, Agent::Vcpu(0), Agent::Vcpu(1)];
+            let mut rows = rows.lock().expect("not poisoned");
+            let made = agents.into_iter();
+            for (leaf, made) in made.flat_map(|agent| acquisitions(journal, agent)) {
+                let known = rows.entry(leaf).or_default();
+                if !known.contains(&made) {
+                    known.push(made);
                 }
-                Ok(())
-            });
+            }
+            Ok(())
+        };
+        let scenario = whole(module, armed);
+        let report = run_under_shuttle(&scenario, Property::NoSecondBusy, &budget, oracle);
         assert_eq!(report.expect("implemented").violation, None);
     }
-    let mut rows = rows.lock().expect("not poisoned").clone();
-    for made in rows.values_mut() {
-        let all = made.clone();
-        made.retain(|row| {
-            !all.iter()
-                .any(|other| other.len() > row.len() && other.starts_with(row))
-        });
+    let rows = rows.lock().expect("not poisoned").clone();
+    rows.into_iter()
+        .map(|(leaf, rows)| (leaf, whole_rows(leaf, rows)))
+        .collect()
+}
+
+fn whole_rows(leaf: Leaf, rows: Vec<Row>) -> Vec<Acquisitions> {
+    let (cut_off, whole): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.cut_off);
+    let mut whole: Vec<Acquisitions> = whole.into_iter().map(|row| row.acquired).collect();
+    whole.sort_by_key(Vec::len);
+    for Row { acquired, .. } in cut_off {
+        let begins = whole.iter().any(|row| row.starts_with(&acquired));
+        assert!(
+            begins,
+            "{}: {acquired:?} begins none of {whole:?}",
+            leaf.key()
+        );
     }
+    whole
+}
+
+/// What the table says about a leaf: its row without the 0-step step and, if it has one, with it.
+fn rows_of(table: &LockTable, leaf: Leaf) -> Vec<Acquisitions> {
+    let row = table.leaf(leaf.key()).expect("a row for the leaf");
+    let mut unarmed = row.clone();
+    unarmed.flow.retain(|step| step.when.is_none());
+    let mut rows: Vec<Acquisitions> = [unarmed, row.clone()]
+        .iter()
+        .map(|row| row.acquisitions().collect())
+        .collect();
+    rows.dedup();
     rows
 }
 
-/// What the table says about a leaf: its row, without and with the 0-step step if it has one.
-fn rows_of(table: &LockTable, leaf: Leaf) -> Vec<Acquisitions> {
-    let row = table.leaf(leaf.key()).expect("a row for the leaf");
-    let all: Acquisitions = row.acquisitions().collect();
-    vec![all]
+/// The locks whose kind is another in the code.
+fn other_kinds(table: &LockTable, module: Version) -> Vec<(Resource, Option<LockKind>)> {
+    let in_table = |wanted: Resource| {
+        let found = table.kinds.iter().find(|(known, _)| *known == wanted);
+        found.map(|(_, kind)| *kind)
+    };
+    let in_code = lock_kinds(&whole(module, false)).into_iter();
+    in_code
+        .filter(|(resource, kind)| *kind != in_table(*resource))
+        .collect()
 }
 
 fn mismatches(table: &LockTable, module: Version) -> Vec<String> {
@@ -123,6 +165,37 @@ fn the_code_takes_the_locks_of_the_table_in_order_mode_and_operand() {
         let table = common::table(module.key()).expect("built in");
         assert_eq!(mismatches(&table, module), [""; 0], "{}", module.key());
     }
+}
+
+#[test]
+fn the_code_s_locks_are_of_the_table_s_kinds() {
+    for module in Version::ALL.iter().copied() {
+        let table = common::table(module.key()).expect("built in");
+        assert_eq!(other_kinds(&table, module), [], "{}", module.key());
+    }
+}
+
+/// The test can fail: the tree lock of one version is of another kind in the other.
+#[test]
+fn the_kinds_of_another_version_are_noticed() {
+    let (old, new) = (Version::V1_5_05, Version::V2_0_12);
+    let of_new = common::table(new.key()).expect("built in");
+    let plain = (Resource::SeptTree, Some(LockKind::Sharex));
+    assert_eq!(other_kinds(&of_new, old), [plain]);
+    let of_old = common::table(old.key()).expect("built in");
+    let host_priority = (Resource::SeptTree, Some(LockKind::SharexHostPriority));
+    assert_eq!(other_kinds(&of_old, new), [host_priority]);
+}
+
+/// 0-step makes two rows of TDH.VP.ENTER's, and of no other leaf's.
+#[test]
+fn a_step_that_only_an_armed_vcpu_takes_is_not_taken_by_others() {
+    let text = common::text(seamcheck_model::builtin::MODULES, "1.5.05").expect("built in");
+    let always = text.replace(", when = \"zero-step-armed\"", "");
+    let table = LockTable::parse("changed.toml", &always).expect("a valid table");
+    let found = mismatches(&table, Version::V1_5_05);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("TDH.VP.ENTER"), "{found:?}");
 }
 
 /// The test can fail: each of these rows is another one than the code's.

@@ -6,6 +6,7 @@ use common::Outcome;
 use common::code::model;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
+use seamcheck_model::threads::conformance::{EndsEarly, NotInside};
 use seamcheck_model::threads::{
     Budget, Entry, Scenario, ShuttleReport, Steps, Strategy, Version, conformance, run_on_threads,
     run_under_shuttle,
@@ -75,6 +76,31 @@ fn the_code_of_another_protocol_is_not_inside_the_model() -> Outcome<()> {
         let code = Scenario::whole(changed(decision, value)?, 2, 3);
         let report = held(code, merged()?, "1.5.05", &budget(Strategy::Random, 1_000))?;
         assert!(report.objection.is_some(), "{decision} = {value}");
+    }
+    Ok(())
+}
+
+/// Each thread's end is one of the model's: without its last event a run is the beginning of one.
+#[test]
+fn a_run_that_stops_before_its_last_event_is_not_inside_the_model() -> Outcome<()> {
+    for (decision, value) in [("kick", "request-wait"), ("flag_return", "sleep")] {
+        let decisions = changed(decision, value)?;
+        let model = model("1.5.05", decisions, 2)?;
+        let oracle = move |journal: &[Entry]| {
+            conformance::check(&model, journal).map_err(|found| found.to_string())?;
+            let Some((last, before)) = journal.split_last() else {
+                return Err("nothing happened".to_owned());
+            };
+            match conformance::check(&model, before) {
+                Err(NotInside::End(EndsEarly { agent, .. })) if agent == last.agent => Ok(()),
+                other => Err(format!("without {last}: {other:?}")),
+            }
+        };
+        let code = Scenario::whole(decisions, 2, 3);
+        let budget = budget(Strategy::Random, 300);
+        let report = run_under_shuttle(&code, Property::NoSecondBusy, &budget, oracle)?;
+        assert_eq!(report.objection, None, "{decision} = {value}");
+        assert_eq!((report.schedules, report.failed), (300, None));
     }
     Ok(())
 }

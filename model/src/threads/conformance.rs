@@ -5,17 +5,22 @@
 //! that arrives or is taken. The set of states the model can be in after each event is kept; when it is
 //! empty, the code has done what the model can not.
 //!
-//! [`check`] does so with one journal, sequentially consistent. [`Held`] does it with every execution of
+//! [`check`] does so with one journal of a whole run, sequentially consistent, which has to end where the
+//! model's threads can be at their ends. [`Held`] does it with every execution of
 //! loom's, on both of its memories: `subsets` keeps what was computed once, `order` looks for an order that
 //! x86 allows where loom's own is none, `start` is where a window begins, and `outcomes` compares what
 //! all executions together came to.
 
+mod divergence;
+mod ends;
 mod held;
 mod order;
 mod outcomes;
 mod start;
 mod subsets;
 
+pub use divergence::{Divergence, NotInside};
+pub use ends::EndsEarly;
 pub use held::{Conformance, Fit, Held, HeldError};
 pub use outcomes::Compared;
 pub use start::NoStart;
@@ -44,61 +49,43 @@ struct View {
     believes: bool,
 }
 
-/// Where code and model part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Divergence {
-    /// The number of events that fit.
-    pub at: usize,
-    /// What the code did.
-    pub code: Entry,
-    /// What the model could have done instead, of the same agent's.
-    pub model: Vec<Event>,
-    /// The agent removes pages.
-    pub by_a_zapper: bool,
-}
-
-impl std::fmt::Display for Divergence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let who = match self.code.agent {
-            Agent::Zapper => "the zapper".to_owned(),
-            Agent::Vcpu(index) => format!("vCPU {index}"),
-            Agent::Thread(_) if self.by_a_zapper => "zapper 2".to_owned(),
-            Agent::Thread(index) => format!("thread {index}"),
-        };
-        let did = self.code.event;
-        write!(f, "at event {}, in the code: {who} {did}", self.at + 1)?;
-        if self.model.is_empty() {
-            return write!(f, "; in the model {who} has to wait");
-        }
-        let allowed: Vec<String> = self.model.iter().map(ToString::to_string).collect();
-        write!(f, "; in the model: {who} {}", allowed.join(", or "))
-    }
-}
-
-/// Holds a journal against a model without reductions, under sequential consistency.
+/// Holds the journal of a run that has ended against a model without reductions, under sequential
+/// consistency.
 ///
 /// # Errors
-/// With the first event that no state the model can be in allows.
-pub fn check(system: &System, journal: &[Entry]) -> Result<(), Divergence> {
+/// With the first event that no state the model can be in allows; or with a thread that has ended and that
+/// the model leaves more to do.
+pub fn check(system: &System, journal: &[Entry]) -> Result<(), NotInside> {
     let mut states = FxHashSet::default();
     states.insert(system.initial());
     for (at, entry) in journal.iter().enumerate() {
-        // A dead VM: nobody moves any more in the model.
-        if states.iter().any(|state| state.shared.bugged) {
+        if is_dead(&states) {
             return Ok(());
         }
         let (next, allowed) = follow(system, View::default(), &states, *entry);
         if next.is_empty() {
+            let (code, model) = (*entry, allowed);
+            let by_a_zapper = is_a_zapper(system, code.agent);
             return Err(Divergence {
                 at,
-                code: *entry,
-                model: allowed,
-                by_a_zapper: is_a_zapper(system, entry.agent),
-            });
+                code,
+                model,
+                by_a_zapper,
+            }
+            .into());
         }
         states = next;
     }
-    Ok(())
+    if is_dead(&states) {
+        return Ok(());
+    }
+    Ok(ends::check(system, states)?)
+}
+
+/// A dead VM: nobody moves any more in the model, and what the code does is of no interest. A state that is
+/// not dead has more to say.
+fn is_dead(states: &FxHashSet<State>) -> bool {
+    states.iter().all(|state| state.shared.bugged)
 }
 
 fn is_a_zapper(system: &System, agent: Agent) -> bool {

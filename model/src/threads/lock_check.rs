@@ -1,13 +1,21 @@
 //! The locks alone, under loom: every interleaving of a few attempts.
 //!
-//! Every operation on a lock word is a read-modify-write, so loom's search of them is complete.
+//! Every operation on a lock word is a read-modify-write, so loom's search of them is complete. What an
+//! execution came to is held against the abstract lock (`order`): all its attempts, with what each
+//! came to, and all its releases have to fit into one order.
 
-use super::backends::LoomRmw;
+mod history;
+mod order;
+#[cfg(test)]
+mod tests;
+
+pub use history::{Moment, Moments};
+
 use super::locks::{Attempt, SeptEntry, Sharex, SharexHostPriority, Side, TDEL};
 use super::loom_run::{Bounds, explore};
 use super::runtime::{Order, Runtime};
 use crate::resource::{LockKind, Mode};
-use std::cell::RefCell;
+use history::{Watched, note};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,41 +48,28 @@ impl Contender {
     }
 }
 
-/// A moment of a contender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Moment {
-    /// An attempt begins.
-    Tries,
-    /// It got the lock.
-    Has,
-    /// It was refused.
-    Refused,
-    /// It was refused for a host's sake.
-    GivesWay,
-    /// It is about to release.
-    Releases,
-    /// It has released.
-    Free,
-}
-
-/// An execution: who, what, in order.
-pub type Moments = Vec<(u8, Moment)>;
-
 /// What was found about a lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LockReport {
     /// Executions made: all there are.
     pub executions: usize,
-    /// Two held the lock that may not: an execution.
+    /// Two held the lock that may not: the shortest such execution.
     pub broken: Option<Moments>,
-    /// A refusal during which nobody held the lock, or was about to get it, in a conflicting mode.
-    pub refused_by_nobody: Option<Moments>,
+    /// No order of all attempts and releases is one of the abstract lock's: the shortest such execution.
+    pub without_order: Option<Moments>,
     /// Words that remain when everybody has released, and an execution for each.
     pub left_behind: Vec<(u64, Moments)>,
     /// Each contender's outcomes, of all executions.
     pub outcomes: BTreeSet<Vec<(u8, Moment)>>,
     /// Not all executions were made.
     pub capped: bool,
+}
+
+/// A lock whose attempts are explored.
+trait TryLock: Send + Sync + 'static {
+    fn acquire(&self, contender: Contender) -> Attempt;
+    fn release(&self, contender: Contender);
+    fn word(&self) -> u64;
 }
 
 enum Subject<R: Runtime> {
@@ -93,7 +88,9 @@ impl<R: Runtime> Subject<R> {
             LockKind::SeptEntry => Self::SeptEntry(SeptEntry::new(0, Order::AcqRel)),
         }
     }
+}
 
+impl<R: Runtime> TryLock for Subject<R> {
     fn acquire(&self, contender: Contender) -> Attempt {
         match (self, contender.mode, contender.side) {
             (Self::Sharex(lock), Mode::Shared, _) => lock.acquire_shared(),
@@ -124,23 +121,39 @@ impl<R: Runtime> Subject<R> {
     }
 }
 
-std::thread_local! {
-    static MOMENTS: RefCell<Moments> = const { RefCell::new(Vec::new()) };
-}
-
-fn note(who: u8, what: Moment) {
-    MOMENTS.with_borrow_mut(|moments| moments.push((who, what)));
-}
-
 /// Explores every interleaving of the contenders' attempts on one lock.
 #[must_use]
 pub fn check_lock(kind: LockKind, contenders: &[Contender], bounds: Bounds) -> LockReport {
+    check_each(kind, contenders, bounds, |_| ())
+}
+
+/// The same, and shows each execution to `each`.
+#[must_use]
+pub fn check_each(
+    kind: LockKind,
+    contenders: &[Contender],
+    bounds: Bounds,
+    each: impl Fn(&Moments) + Send + Sync + 'static,
+) -> LockReport {
+    let new = move || Subject::<Watched>::new(kind);
+    explore_lock(kind, new, contenders, bounds, each)
+}
+
+/// Explores a lock that is to do as the abstract one of this kind.
+fn explore_lock<L: TryLock>(
+    kind: LockKind,
+    new: impl Fn() -> L + Send + Sync + 'static,
+    contenders: &[Contender],
+    bounds: Bounds,
+    each: impl Fn(&Moments) + Send + Sync + 'static,
+) -> LockReport {
     let report = Arc::new(Mutex::new(LockReport::default()));
     let shared = Arc::clone(&report);
     let contenders: Vec<Contender> = contenders.to_vec();
     let threads = contenders.len() + 1;
     let run = explore(bounds, threads, move |_| {
-        let (moments, word) = execute(kind, &contenders);
+        let (moments, word) = execute(new(), &contenders);
+        each(&moments);
         let mut report = shared.lock().unwrap_or_else(PoisonError::into_inner);
         judge(&mut report, kind, &contenders, moments, word);
         false
@@ -152,25 +165,26 @@ pub fn check_lock(kind: LockKind, contenders: &[Contender], bounds: Bounds) -> L
 }
 
 /// One execution.
-fn execute(kind: LockKind, contenders: &[Contender]) -> (Moments, u64) {
-    MOMENTS.take();
-    let subject = Arc::new(Subject::<LoomRmw>::new(kind));
+fn execute<L: TryLock>(subject: L, contenders: &[Contender]) -> (Moments, u64) {
+    history::begin();
+    let subject = Arc::new(subject);
     let threads: Vec<_> = (0..).zip(contenders.iter().copied()).collect();
     let joins: Vec<_> = threads
         .into_iter()
         .map(|(who, contender)| {
             let subject = Arc::clone(&subject);
-            LoomRmw::spawn(move || contend(&subject, who, contender))
+            Watched::spawn(move || contend(&*subject, who, contender))
         })
         .collect();
     for join in joins {
         join();
     }
     let word = subject.word();
-    (MOMENTS.take(), word)
+    (history::take(), word)
 }
 
-fn contend<R: Runtime>(subject: &Subject<R>, who: u8, contender: Contender) {
+fn contend<L: TryLock>(subject: &L, who: u8, contender: Contender) {
+    history::watch(who);
     for _ in 0..contender.attempts {
         note(who, Moment::Tries);
         match subject.acquire(contender) {
@@ -186,46 +200,7 @@ fn contend<R: Runtime>(subject: &Subject<R>, who: u8, contender: Contender) {
     }
 }
 
-/// An attempt: when it began, when it was decided, when its lock was given back.
-#[derive(Clone, Copy)]
-struct Hold {
-    who: u8,
-    tried: usize,
-    decided: usize,
-    taken: bool,
-    gives_way: bool,
-    releases: usize,
-    free: usize,
-}
-
-fn holds(moments: &Moments) -> Vec<Hold> {
-    let mut holds: Vec<Hold> = Vec::new();
-    for (at, (who, moment)) in moments.iter().enumerate() {
-        let mine = || holds.iter().rposition(|hold| hold.who == *who);
-        match (moment, mine()) {
-            (Moment::Tries, _) => holds.push(Hold {
-                who: *who,
-                tried: at,
-                decided: at,
-                taken: false,
-                gives_way: false,
-                releases: at,
-                free: at,
-            }),
-            (Moment::Has, Some(mine)) => (holds[mine].decided, holds[mine].taken) = (at, true),
-            (Moment::Refused, Some(mine)) => holds[mine].decided = at,
-            (Moment::GivesWay, Some(mine)) => {
-                (holds[mine].decided, holds[mine].gives_way) = (at, true);
-            }
-            (Moment::Releases, Some(mine)) => holds[mine].releases = at,
-            (Moment::Free, Some(mine)) => holds[mine].free = at,
-            (_, None) => {}
-        }
-    }
-    holds
-}
-
-/// Holds an execution against the abstract try-lock: exclusion, and a holder for every refusal.
+/// Holds an execution against the abstract lock.
 fn judge(
     report: &mut LockReport,
     kind: LockKind,
@@ -233,49 +208,11 @@ fn judge(
     moments: Moments,
     word: u64,
 ) {
-    let conflict = |a: u8, b: u8| {
-        let mode = |who: u8| match kind {
-            LockKind::SeptEntry => Mode::Exclusive,
-            _ => contenders[usize::from(who)].mode,
-        };
-        a != b && mode(a).conflicts(mode(b))
-    };
-    let all = holds(&moments);
-    let at_once = |a: &Hold, b: &Hold| a.decided < b.releases && b.decided < a.releases;
-    let broken = all.iter().filter(|hold| hold.taken).any(|a| {
-        let others = all.iter().filter(|hold| hold.taken);
-        others
-            .into_iter()
-            .any(|b| conflict(a.who, b.who) && at_once(a, b))
-    });
-    if broken {
-        report.broken.get_or_insert_with(|| moments.clone());
+    if two_hold(kind, contenders, &moments) {
+        keep_shortest(&mut report.broken, &moments);
     }
-    // Who gets the lock has it from some moment of its attempt on, to some moment of its release.
-    let justified = |refused: &Hold| {
-        all.iter().filter(|hold| hold.taken).any(|holder| {
-            conflict(refused.who, holder.who)
-                && holder.tried < refused.decided
-                && refused.tried < holder.free
-        })
-    };
-    // An entry's TDEL is set for a moment by a guest that gives way: it holds the entry, in the model too.
-    let by_a_yielding_guest = |refused: &Hold| {
-        kind == LockKind::SeptEntry
-            && all.iter().any(|guest| {
-                guest.gives_way
-                    && guest.who != refused.who
-                    && guest.tried < refused.decided
-                    && refused.tried < guest.decided
-            })
-    };
-    let refused_by_nobody = all.iter().any(|hold| {
-        !hold.taken && !hold.gives_way && !justified(hold) && !by_a_yielding_guest(hold)
-    });
-    if refused_by_nobody {
-        report
-            .refused_by_nobody
-            .get_or_insert_with(|| moments.clone());
+    if !order::exists(kind, contenders, &moments) {
+        keep_shortest(&mut report.without_order, &moments);
     }
     if word != 0 && !report.left_behind.iter().any(|(known, _)| *known == word) {
         report.left_behind.push((word, moments.clone()));
@@ -286,6 +223,36 @@ fn judge(
         .collect();
     outcomes.sort_by_key(|(who, _)| *who);
     report.outcomes.insert(outcomes);
+}
+
+fn keep_shortest(kept: &mut Option<Moments>, moments: &Moments) {
+    if kept.as_ref().is_none_or(|kept| moments.len() < kept.len()) {
+        *kept = Some(moments.clone());
+    }
+}
+
+/// Two have the lock at once whose modes conflict. Nothing is done under the lock, so that only the
+/// release's own operation can stand between what one and the other do: it is held up to there.
+fn two_hold(kind: LockKind, contenders: &[Contender], moments: &Moments) -> bool {
+    let (mut holders, mut releasing): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
+    for (who, moment) in moments {
+        match moment {
+            Moment::Has => {
+                let conflicts = |other: &u8| order::conflict(kind, contenders, *who, *other);
+                if holders.iter().any(conflicts) {
+                    return true;
+                }
+                holders.push(*who);
+            }
+            Moment::Releases => releasing.push(*who),
+            Moment::Acts(_) if releasing.contains(who) => {
+                holders.retain(|holder| holder != who);
+                releasing.retain(|holder| holder != who);
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The entry is locked though nobody holds it.

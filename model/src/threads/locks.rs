@@ -55,6 +55,15 @@ impl<R: Runtime> Lock<R> {
         }
     }
 
+    /// None has no word.
+    pub(super) const fn kind(&self) -> Option<LockKind> {
+        match self {
+            Self::Uncontended => None,
+            Self::Sharex(_) => Some(LockKind::Sharex),
+            Self::HostPriority(_) => Some(LockKind::SharexHostPriority),
+        }
+    }
+
     /// By a SEAMCALL.
     pub(super) fn acquire(&self, mode: Mode) -> Attempt {
         match (self, mode) {

@@ -29,7 +29,7 @@ pub use loom_run::{
     Bounds, LoomError, LoomReport, MAX_VCPUS as MAX_LOOM_VCPUS, Memory, check as check_for_loom,
     run_under_loom, run_under_loom_held,
 };
-pub use module::Version;
+pub use module::{Version, lock_kinds};
 pub use run::execute;
 pub use runtime::{Bits, Flag, Mode, Order, Runtime};
 pub use scenario::{Deed, FirstCall, Grain, Guest, Scenario, Scripted, Window, implements};

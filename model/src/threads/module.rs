@@ -20,11 +20,12 @@ pub(super) use vp_enter::{
     ExitReason, Tdvps, begin_in_guest, leave_guest, status_of, tdh_vp_enter,
 };
 
+use super::backends::Std;
 use super::locks::Lock;
 use super::runtime::Runtime;
 use super::scenario::{Grain, Scenario};
-use crate::closed_enum::closed_enum;
-use crate::resource::LockKind;
+use crate::closed_enum::{ClosedEnum, closed_enum};
+use crate::resource::{LockKind, Resource};
 use epoch::EpochTracking;
 
 closed_enum! { "module version",
@@ -77,8 +78,34 @@ impl<R: Runtime> Td<R> {
         &self.pages[usize::from(page)]
     }
 
-    /// The order of the words of this TD's locks.
+    /// The word of a lock: of TDVPRs this vCPU's, of PAMT entries this page's. An S-EPT entry has its own.
+    fn lock(&self, resource: Resource, vcpu: usize, page: u8) -> Option<&Lock<R>> {
+        match resource {
+            Resource::Tdr => Some(&self.tdr),
+            Resource::OpState => Some(&self.op_state),
+            Resource::TdEpoch => Some(&self.epoch_lock),
+            Resource::SeptTree => Some(&self.sept_tree),
+            Resource::Tdvpr => self.tdvpr.get(vcpu),
+            Resource::PagePamt => Some(&self.page(page).pamt),
+            Resource::SeptEntry => None,
+        }
+    }
+
+    /// Stores leave TDHP alone.
     pub(super) fn keeps_host_priority(&self) -> bool {
         self.version == Version::V2_0_12
     }
+}
+
+/// The kinds of the locks that a scenario's code takes; none where it has no word.
+#[must_use]
+pub fn lock_kinds(scenario: &Scenario) -> Vec<(Resource, Option<LockKind>)> {
+    let td = Td::<Std>::new(scenario);
+    let kind_of = |resource| match td.lock(resource, 0, 0) {
+        Some(lock) => lock.kind(),
+        None if resource == Resource::SeptEntry => Some(LockKind::SeptEntry),
+        None => None,
+    };
+    let all = Resource::ALL.iter().copied();
+    all.map(|resource| (resource, kind_of(resource))).collect()
 }

@@ -100,15 +100,9 @@ impl<'a, R: Runtime> Call<'a, R> {
         self.td.page(self.current.page)
     }
 
-    fn lock(&self, resource: Resource) -> &'a Lock<R> {
-        match resource {
-            Resource::Tdr => &self.td.tdr,
-            Resource::OpState => &self.td.op_state,
-            Resource::TdEpoch => &self.td.epoch_lock,
-            Resource::SeptTree => &self.td.sept_tree,
-            Resource::Tdvpr => &self.td.tdvpr[self.current.vcpu()],
-            Resource::PagePamt | Resource::SeptEntry => &self.page().pamt,
-        }
+    fn lock(&self, resource: Resource) -> Option<&'a Lock<R>> {
+        self.td
+            .lock(resource, self.current.vcpu(), self.current.page)
     }
 
     fn tried(&mut self, resource: Resource, mode: Mode, operand: Operand, taken: bool) {
@@ -130,7 +124,8 @@ impl<'a, R: Runtime> Call<'a, R> {
         mode: Mode,
         operand: Operand,
     ) -> Result<(), StatusWord> {
-        let taken = self.lock(resource).acquire(mode) == Attempt::Taken;
+        let lock = self.lock(resource);
+        let taken = lock.is_some_and(|lock| lock.acquire(mode) == Attempt::Taken);
         self.tried(resource, mode, operand, taken);
         if taken {
             Ok(())
@@ -184,7 +179,11 @@ impl<'a, R: Runtime> Call<'a, R> {
         let mode = self.forget(resource);
         match (resource, mode) {
             (Resource::SeptEntry, Some(_)) => self.page().entry.release(),
-            (_, Some(mode)) => self.lock(resource).release(mode),
+            (_, Some(mode)) => {
+                if let Some(lock) = self.lock(resource) {
+                    lock.release(mode);
+                }
+            }
             (_, None) => return,
         }
         self.current.record(Event::Release(resource));

@@ -60,3 +60,58 @@ impl<R: Runtime> EpochTracking<R> {
             .fetch_add((1_u64 << shift(epoch)).wrapping_neg(), self.order);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::threads::backends::Std;
+
+    fn td_epoch(epoch: u64) -> EpochTracking<Std> {
+        EpochTracking::new(epoch, Order::FullBarrier)
+    }
+
+    /// Older than the previous epoch: tracked, though the slot that it shared with the current one
+    /// counts vCPUs again.
+    #[test]
+    fn a_page_blocked_two_epochs_ago_is_tracked_whoever_is_inside() {
+        let tracking = td_epoch(5);
+        tracking.count(5);
+        tracking.count(4);
+        assert!(tracking.read().is_tracked(3));
+        assert!(tracking.read().is_tracked(2));
+        assert!(tracking.read().is_tracked(0));
+    }
+
+    #[test]
+    fn a_page_blocked_in_the_previous_epoch_is_tracked_once_its_vcpus_are_out() {
+        let tracking = td_epoch(5);
+        tracking.count(4);
+        assert!(!tracking.read().is_tracked(4));
+        tracking.uncount(4);
+        assert!(tracking.read().is_tracked(4));
+        tracking.count(5);
+        assert!(tracking.read().is_tracked(4));
+    }
+
+    /// TRACK was not done; and bit 63 marks a BEPOCH that migration uses.
+    #[test]
+    fn a_page_blocked_in_this_epoch_is_not_tracked_though_nobody_is_inside() {
+        assert!(!td_epoch(5).read().is_tracked(5));
+        assert!(!td_epoch(5).read().is_tracked(1 << 63 | 3));
+    }
+
+    #[test]
+    fn the_two_refcounts_and_the_epoch_are_apart() {
+        let tracking = td_epoch(6);
+        tracking.count(6);
+        tracking.count(6);
+        tracking.count(5);
+        let reading = tracking.read();
+        assert_eq!((reading.refcount(6), reading.refcount(5)), (2, 1));
+        tracking.uncount(6);
+        tracking.advance();
+        let reading = tracking.read();
+        assert_eq!(reading.epoch(), 7);
+        assert_eq!((reading.refcount(6), reading.refcount(7)), (1, 1));
+    }
+}

@@ -89,3 +89,25 @@ pub(super) fn state_of(encoding: u8) -> EntryState {
     let row = ENCODINGS.iter().find(|(_, known)| *known == encoding);
     row.map_or(EntryState::Free, |(state, _)| *state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Read in include/auto_gen/sept_state_lookup.h, and written down here a second time.
+    #[test]
+    fn the_states_are_encoded_as_in_the_module() {
+        assert_eq!(encoding(EntryState::Free), 0x0E);
+        assert_eq!(encoding(EntryState::Mapped), 0x60);
+        assert_eq!(encoding(EntryState::Blocked), 0x68);
+        assert_eq!(encoding(EntryState::Pending), 0x70);
+        assert_eq!(encoding(EntryState::PendingBlocked), 0x78);
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_stored() {
+        for (state, _) in ENCODINGS {
+            assert_eq!(state_of(encoding(state)), state);
+        }
+    }
+}

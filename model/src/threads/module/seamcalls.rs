@@ -140,3 +140,6 @@ pub(in crate::threads) fn tdh_vp_wr<R: Runtime>(td: &Td<R>, current: Current<R>)
         call.acquire(Resource::OpState, Mode::Shared, Operand::OpState)
     })
 }
+
+#[cfg(test)]
+mod tests;
