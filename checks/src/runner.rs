@@ -1,6 +1,8 @@
 //! Running a suite: two runs at a time, results in the suite's order.
 
 mod difference;
+#[cfg(test)]
+mod tests;
 
 pub use difference::Difference;
 

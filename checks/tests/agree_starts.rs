@@ -4,7 +4,6 @@
 use seamcheck::agree::{Reached, Start};
 use seamcheck::forms::code::CodeRequest;
 use seamcheck::suite::{Form, Run, built_in};
-use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kvm::instr::Instr;
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::system::state::{BlockEpoch, Control, EntryState, MirrorSpte, Page, Vcpu};
@@ -20,6 +19,10 @@ fn each_start_in_the_suite_takes_as_many_vcpus_as_the_matrix_says() {
         let request = CodeRequest::of(&run).expect("a request");
         let start = start_of(&request);
         let what = (start.window, start.marked, start.armed, request.module);
+        // The kick is behind the start, and no state of the reduced model rests between two calls without it.
+        let mut set = run.set.clone();
+        set.retain(|(decision, _)| decision != "kick");
+        let run = Run { set, ..run };
         let question = (what, run.kernel.clone(), run.set.clone());
         if start.window == Window::Whole || seen.contains(&question) {
             continue;

@@ -44,22 +44,17 @@ pub fn markdown(rows: &[Row]) -> String {
     let reasons = reasons(rows);
     let claim = |row: &&Row| row.property == Property::NoSecondBusy;
     let told = |row: &&Row| row.verdicts() > 1 || is_mutant(row);
-    markdown_table(
-        &mut out,
-        "check",
-        rows.iter().filter(claim).filter(told),
-        &reasons,
-    );
+    let table = |out: &mut String, what, told: &[&Row]| {
+        markdown_table(out, what, rows, told, &reasons);
+    };
+    let told: Vec<&Row> = rows.iter().filter(claim).filter(told).collect();
+    table(&mut out, "check", &told);
     out.push_str("\n## The other properties\n\n");
     out.push_str("Where the code has an answer, or the check is a mutant.\n\n");
     let other =
         |row: &&Row| !claim(row) && !row.property.is_liveness() && (is_mutant(row) || by_code(row));
-    markdown_table(
-        &mut out,
-        "check, property",
-        rows.iter().filter(other),
-        &reasons,
-    );
+    let told: Vec<&Row> = rows.iter().filter(other).collect();
+    table(&mut out, "check, property", &told);
     out.push_str("\n## Letters\n\n");
     for (letter, (_, why)) in LETTERS.chars().zip(&reasons) {
         let _ = writeln!(out, "- *{letter}*: {why}");
@@ -107,18 +102,19 @@ fn by_code(row: &Row) -> bool {
 /// A letter for each reason.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 
-/// Rows, both memory models side by side.
-fn markdown_table<'a>(
+/// The rows that are told, both memory models side by side, though one of them alone be worth it.
+fn markdown_table(
     out: &mut String,
     what: &str,
-    rows: impl Iterator<Item = &'a Row> + Clone,
+    rows: &[Row],
+    told: &[&Row],
     reasons: &[(Column, String)],
 ) {
     let heads = heads();
     let _ = writeln!(out, "| {what} | {} |", heads.join(" | "));
     let _ = writeln!(out, "| --- |{}", " --- |".repeat(heads.len()));
     let mut names: Vec<(&str, Property)> = Vec::new();
-    for row in rows.clone() {
+    for row in told {
         let name = (row.mutant.as_str(), row.property);
         if !names.contains(&name) {
             names.push(name);
@@ -126,8 +122,8 @@ fn markdown_table<'a>(
     }
     for name in names {
         let cells = Memory::ALL.iter().flat_map(|memory| {
-            let mut rows = rows.clone();
             let row = rows
+                .iter()
                 .find(|row| (row.mutant.as_str(), row.property) == name && row.memory == *memory);
             (0..Column::ALL.len()).map(move |at| {
                 row.map_or_else(String::new, |row| in_table(&row.cells[at], reasons))
