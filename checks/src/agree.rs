@@ -1,18 +1,33 @@
 //! Whether independent models give the same verdicts: computed from the outcomes of ordinary runs,
 //! never searched twice.
 //!
-//! A row is a question with a property, a column a form of the claim. To add a form, add a
-//! [`Column`]: the compiler asks for the rest.
+//! A row is a question with a property, a column a form of the claim. An answer is told with its scope,
+//! and counts for what follows from it: [`Counts`]. To add a form, add a [`Column`]: the compiler asks for
+//! the rest.
 
+mod answer;
+mod apart;
 mod beyond_the_code;
+mod choose;
+mod reach;
+mod row;
+mod start;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Counts, Larger, Scope, Smaller};
+pub use apart::{Disagreement, disagreements};
+pub use row::{Cell, Row, Stand};
+pub use start::{Reached, Start};
 
 use crate::engine::Cut;
-use crate::forms::{self, TraceStep};
-use crate::packed::Packed;
+use crate::forms;
 use crate::runner::Outcome;
 use crate::suite::{Form, Run};
 use crate::verdict::{Expected, Verdict};
 use beyond_the_code::{beyond_the_code, is_plain};
+use choose::Candidate;
+use reach::Reach;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Memory;
 
@@ -76,23 +91,32 @@ impl Column {
         }
     }
 
-    /// Whether an outcome of this form answers the question of a packed run.
-    fn answers(self, outcome: &Run, asked: &Run) -> bool {
-        match self {
-            Self::Packed | Self::Actors => asks_the_same(outcome, asked),
-            Self::Loom | Self::Shuttle => {
-                is_plain(asked)
-                    && outcome.scenario.migrate == asked.scenario.migrate
-                    && outcome.scenario.late == asked.scenario.late
-                    && outcome.scenario.zappers == asked.scenario.zappers
-                    && is_same_protocol(outcome, asked)
-                    && memory_of(outcome) == asked.scenario.memory
+    /// Whether a run of this form asks what a packed run does: a model in the same scenario, the code in
+    /// one of its own, that [`Scope`] compares.
+    fn asks(self, run: &Run, asked: &Run) -> bool {
+        run.form == self.form()
+            && match self {
+                Self::Packed | Self::Actors => asks_the_same(run, asked),
+                Self::Loom | Self::Shuttle => {
+                    is_plain(asked)
+                        && run.scenario.migrate == asked.scenario.migrate
+                        && run.scenario.late == asked.scenario.late
+                        && run.scenario.zappers == asked.scenario.zappers
+                        && (asked.scenario.zero_step || !run.code.zero_step_armed)
+                        && is_same_protocol(run, asked)
+                        && memory_of(run) == asked.scenario.memory
+                }
             }
-        }
     }
 }
 
-/// loom's weak memory allows all that x86-TSO does; what falls there falls for a store that waits.
+/// Whether a run of any form has something to say on a packed run's question.
+#[must_use]
+pub fn is_compared(run: &Run, asked: &Run) -> bool {
+    Column::ALL.iter().any(|column| column.asks(run, asked))
+}
+
+/// loom's weak memory allows all that x86-TSO does, and more: [`Larger::Memory`].
 fn memory_of(run: &Run) -> Memory {
     if run.name.ends_with("/weak") {
         Memory::Tso
@@ -101,59 +125,23 @@ fn memory_of(run: &Run) -> Memory {
     }
 }
 
-/// What a form says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
-    /// Its verdict.
-    Verdict(Verdict),
-    /// The question is none for it, for this reason.
-    CannotSee(String),
-    /// It could be asked, and was not.
-    NotRun,
-}
-
-/// A question with a property, and what each form says.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The packed run's check: the mutant's name.
-    pub mutant: String,
-    /// The memory model.
-    pub memory: Memory,
-    /// The property.
-    pub property: Property,
-    /// Per [`Column::ALL`].
-    pub cells: [Cell; Column::ALL.len()],
-}
-
-impl Row {
-    /// How many forms have come to a verdict.
-    #[must_use]
-    pub fn verdicts(&self) -> usize {
-        self.words().count()
-    }
-
-    /// False when two verdicts differ. How long a counterexample is depends on what a form calls one
-    /// step, so lengths are not compared; a search that was cut short says nothing.
-    #[must_use]
-    pub fn agrees(&self) -> bool {
-        let mut words = self.words();
-        let first = words.next();
-        words.all(|word| Some(word) == first)
-    }
-
-    fn words(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.cells.iter().filter_map(|cell| match cell {
-            Cell::Verdict(Verdict::Unknown(_)) | Cell::CannotSee(_) | Cell::NotRun => None,
-            Cell::Verdict(verdict) => Some(verdict.word()),
-        })
-    }
-}
-
 /// A run with what was said of its properties.
 #[derive(Clone, Debug)]
-struct Answers<'a> {
+struct Said<'a> {
     run: &'a Run,
     verdicts: Vec<(Property, Verdict)>,
+    /// What holds is proved for every number of vCPUs.
+    every_number: bool,
+    /// How far the code reaches; `None` for a model.
+    reach: Option<Reach>,
+}
+
+impl Said<'_> {
+    fn of(&self, property: Property) -> Option<Verdict> {
+        let mut verdicts = self.verdicts.iter();
+        let found = verdicts.find(|(asked, _)| *asked == property);
+        found.map(|(_, verdict)| *verdict)
+    }
 }
 
 /// What a suite's outcomes say of each other.
@@ -179,88 +167,103 @@ impl Agreement {
 /// The matrix of a suite's outcomes: a row for each packed run and each of its properties.
 #[must_use]
 pub fn matrix(outcomes: &[Outcome]) -> Vec<Row> {
-    let answers = outcomes.iter().map(|outcome| {
+    let said = outcomes.iter().map(|outcome| {
         let verdicts = outcome.verdicts.iter();
-        Answers {
+        let proof = outcome.packed.as_ref().map(|packed| &packed.proof);
+        let held = outcome.form.as_ref().and_then(|form| form.held.as_ref());
+        let on_x86 = held.and_then(|held| held.violation_is_on_x86);
+        Said {
             run: &outcome.run,
             verdicts: verdicts.map(|(asked, _, found)| (*asked, *found)).collect(),
+            every_number: matches!(proof, Some(Some(Ok(_)))),
+            reach: Reach::of(&outcome.run, on_x86 == Some(true)),
         }
     });
-    rows(&answers.collect::<Vec<_>>())
+    rows(&said.collect::<Vec<_>>())
 }
 
-/// The same of what a suite expects, nothing searched: a run that is not as expected fails anyway.
+/// The same of what a suite expects, nothing searched: a run that is not as expected fails anyway. So does
+/// one that is held against the model and violated by what x86 can not show.
 #[must_use]
 pub fn expected(runs: &[Run]) -> Vec<Row> {
-    let verdict = |expected: Expected| match expected {
-        Expected::Holds => Verdict::Holds,
-        Expected::Violated(length) => Verdict::Violated(length),
-        Expected::Vacuous => Verdict::Vacuous,
-        Expected::Unknown => Verdict::Unknown(Cut::States),
-    };
-    let answers = runs.iter().map(|run| Answers {
+    let said = runs.iter().map(|run| Said {
         run,
         verdicts: run
             .expect
             .iter()
-            .map(|(asked, expected)| (*asked, verdict(*expected)))
+            .map(|(asked, expected)| (*asked, expected_verdict(run.form, *expected)))
             .collect(),
+        every_number: run.views.is_some(),
+        reach: Reach::of(run, run.code.conformance),
     });
-    rows(&answers.collect::<Vec<_>>())
+    rows(&said.collect::<Vec<_>>())
 }
 
-fn rows(answers: &[Answers<'_>]) -> Vec<Row> {
-    let packed = answers
-        .iter()
-        .filter(|answer| answer.run.form == Form::Packed);
+fn expected_verdict(form: Form, expected: Expected) -> Verdict {
+    match (expected, form) {
+        (Expected::Holds, _) => Verdict::Holds,
+        (Expected::Violated(length), _) => Verdict::Violated(length),
+        (Expected::Vacuous, _) => Verdict::Vacuous,
+        (Expected::Unknown, Form::Packed | Form::Actors) => Verdict::Unknown(Cut::States),
+        (Expected::Unknown, Form::Loom) => Verdict::Unknown(Cut::Executions),
+        (Expected::Unknown, Form::Shuttle) => Verdict::Unknown(Cut::Sample),
+    }
+}
+
+fn rows(said: &[Said<'_>]) -> Vec<Row> {
+    let packed = said.iter().filter(|said| said.run.form == Form::Packed);
     let mut rows = Vec::new();
-    for answer in packed {
-        for (property, _) in &answer.verdicts {
+    for asked in packed {
+        for (property, verdict) in &asked.verdicts {
             rows.push(Row {
-                mutant: answer.run.check.clone(),
-                memory: answer.run.scenario.memory,
+                mutant: asked.run.check.clone(),
+                memory: asked.run.scenario.memory,
                 property: *property,
-                cells: Column::ALL.map(|column| cell(answers, answer.run, column, *property)),
+                every_number: asked.every_number
+                    && *verdict == Verdict::Holds
+                    && !property.is_liveness(),
+                cells: Column::ALL.map(|column| cell(said, asked.run, column, *property)),
             });
         }
     }
     rows
 }
 
-fn cell(answers: &[Answers<'_>], run: &Run, column: Column, property: Property) -> Cell {
-    let twins = answers
-        .iter()
-        .filter(|answer| answer.run.form == column.form() && column.answers(answer.run, run));
-    let asked = |twin: &Answers<'_>| {
-        let mut verdicts = twin.verdicts.iter();
-        let found = verdicts.find(|(asked, _)| *asked == property);
-        found.map(|(_, verdict)| *verdict)
+fn cell(said: &[Said<'_>], run: &Run, column: Column, property: Property) -> Cell {
+    let asked = said.iter().filter(|said| column.asks(said.run, run));
+    let found = asked.filter_map(|said| Some((said, said.of(property)?)));
+    let answer = match column {
+        Column::Packed | Column::Actors => {
+            let best = { found }.min_by_key(|(_, verdict)| rank(*verdict));
+            best.map(|(said, verdict)| Answer::to_the_same(verdict, &said.run.name))
+        }
+        Column::Loom | Column::Shuttle => {
+            let candidates = found.filter_map(|(said, verdict)| {
+                Some(Candidate {
+                    name: &said.run.name,
+                    verdict,
+                    reach: said.reach.as_ref()?,
+                })
+            });
+            choose::answer(&candidates.collect::<Vec<_>>(), run)
+        }
     };
-    // One window of the code that breaks it is enough.
-    let rank = |verdict: &Verdict| match verdict {
-        Verdict::Violated(_) => 0,
-        Verdict::Holds => 1,
-        Verdict::Vacuous => 2,
-        Verdict::Unknown(_) => 3,
-    };
-    match twins.filter_map(asked).min_by_key(rank) {
-        Some(verdict) => Cell::Verdict(verdict),
+    match answer {
+        Some(answer) => Cell::Answer(answer),
         None => column
             .cannot_see(run, property)
             .map_or(Cell::NotRun, Cell::CannotSee),
     }
 }
 
-/// The outcomes of a form's runs that ask the same. A question may be in a suite more than once, with
-/// other properties.
-fn twins<'a>(
-    outcomes: &'a [Outcome],
-    run: &'a Run,
-    column: Column,
-) -> impl Iterator<Item = &'a Outcome> {
-    outcomes.iter().filter(move |outcome| {
-        outcome.run.form == column.form() && column.answers(&outcome.run, run)
-    })
+/// A model's question may be in a suite more than once, with other properties or other limits.
+const fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Violated(_) => 0,
+        Verdict::Holds => 1,
+        Verdict::Vacuous => 2,
+        Verdict::Unknown(_) => 3,
+    }
 }
 
 /// Whether two runs ask the same question, whatever their form.
@@ -271,98 +274,4 @@ pub fn asks_the_same(one: &Run, other: &Run) -> bool {
 
 fn is_same_protocol(one: &Run, other: &Run) -> bool {
     one.module == other.module && one.kernel == other.kernel && one.set == other.set
-}
-
-/// A row whose verdicts differ, with what each side has to show.
-#[derive(Clone, Debug)]
-pub struct Disagreement {
-    /// The row.
-    pub row: Row,
-    /// Per column, the counterexample in its own form; empty if it has none.
-    pub traces: [String; Column::ALL.len()],
-}
-
-/// Every row whose verdicts differ.
-#[must_use]
-pub fn disagreements(outcomes: &[Outcome]) -> Vec<Disagreement> {
-    let rows = matrix(outcomes).into_iter();
-    rows.filter(|row| !row.agrees())
-        .map(|row| Disagreement {
-            traces: Column::ALL.map(|column| trace(outcomes, &row, column)),
-            row,
-        })
-        .collect()
-}
-
-fn trace(outcomes: &[Outcome], row: &Row, column: Column) -> String {
-    let asked = outcomes.iter().find(|outcome| {
-        outcome.packed.is_some()
-            && outcome.run.check == row.mutant
-            && outcome.run.scenario.memory == row.memory
-    });
-    let answers = |outcome: &&Outcome| {
-        let mut verdicts = outcome.verdicts.iter();
-        verdicts.any(|(property, ..)| *property == row.property)
-    };
-    let outcome = asked.and_then(|asked| twins(outcomes, &asked.run, column).find(answers));
-    let drawn = outcome.and_then(|outcome| match (&outcome.packed, &outcome.form) {
-        (Some(packed), _) => drawn(packed, row.property),
-        (None, Some(form)) => Some(listed(&form.trace)),
-        (None, None) => None,
-    });
-    drawn.unwrap_or_default()
-}
-
-fn drawn(packed: &Packed, property: Property) -> Option<String> {
-    let trace = packed.trace(property, None)?.ok()?;
-    Some(seamcheck_traces::race(&trace))
-}
-
-fn listed(steps: &[TraceStep]) -> String {
-    let lines = steps.iter().enumerate();
-    lines
-        .map(|(index, TraceStep(text))| format!("{:>4}  {text}\n", index + 1))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(packed: Cell, actors: Cell) -> Row {
-        Row {
-            mutant: "M01".into(),
-            memory: Memory::Tso,
-            property: Property::NoSecondBusy,
-            cells: [packed, actors, Cell::NotRun, Cell::NotRun],
-        }
-    }
-
-    #[test]
-    fn verdicts_agree_by_word_whatever_the_length() {
-        let violated = |length| Cell::Verdict(Verdict::Violated(length));
-        assert!(row(violated(23), violated(21)).agrees());
-        assert!(!row(violated(23), Cell::Verdict(Verdict::Holds)).agrees());
-        assert!(
-            !row(
-                Cell::Verdict(Verdict::Vacuous),
-                Cell::Verdict(Verdict::Holds)
-            )
-            .agrees()
-        );
-    }
-
-    #[test]
-    fn a_form_that_says_nothing_disagrees_with_nobody() {
-        let holds = Cell::Verdict(Verdict::Holds);
-        for silent in [
-            Cell::NotRun,
-            Cell::CannotSee("no second page".into()),
-            Cell::Verdict(Verdict::Unknown(Cut::Time)),
-        ] {
-            let row = row(holds.clone(), silent);
-            assert!(row.agrees());
-            assert_eq!(row.verdicts(), 1);
-        }
-    }
 }

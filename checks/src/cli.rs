@@ -70,7 +70,8 @@ pub(crate) enum Command {
     Assumptions(AssumptionsArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
-    /// Compare the verdicts of independent models: rows mutants, columns models.
+    /// Compare the verdicts of independent forms, models and code: rows mutants, columns forms. All of
+    /// them are run, loom too.
     Agree(AgreeArgs),
     /// Walk through the actor model's states in a browser, with sequence diagrams.
     Explore(ExploreArgs),

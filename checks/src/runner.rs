@@ -1,6 +1,8 @@
 //! Running a suite: two runs at a time, results in the suite's order.
 
 mod difference;
+#[cfg(test)]
+mod tests;
 
 pub use difference::Difference;
 
@@ -138,12 +140,15 @@ pub fn run_one(run: Run, limits: Limits, watch: &Watch) -> Outcome {
     }
 }
 
-/// Every count of what the packed model says of executions is recorded, and met.
+/// Every count of what the packed model says of executions is recorded, and met; and a violation is one that
+/// x86 can come to.
 fn wrong_held(run: &Run, report: &forms::FormReport) -> Vec<Difference> {
     let Some(held) = &report.held else {
         return Vec::new();
     };
     let expected = run.held;
+    let mut found = report.verdicts.iter();
+    let is_violated = found.any(|(_, verdict)| matches!(verdict, Verdict::Violated(_)));
     let counts = [
         ("executions in order", expected.in_order, held.in_order),
         (
@@ -157,6 +162,11 @@ fn wrong_held(run: &Run, report: &forms::FormReport) -> Vec<Difference> {
             held.weaker_than_x86,
         ),
         ("executions undecided", 0, held.undecided),
+        (
+            "violations that x86 shows",
+            is_violated.into(),
+            (held.violation_is_on_x86 == Some(true)).into(),
+        ),
         (
             "outcomes compared",
             expected.outcomes.unwrap_or_default(),

@@ -97,7 +97,7 @@ fn reports_have_the_documented_fields_and_no_others() {
 
 #[test]
 fn a_report_has_the_matrix_of_what_ran_in_it() {
-    let report = printed(&["run", "--json", "M03/sc", "actors-M03/sc"]);
+    let report = printed(&["run", "--json", "M03/sc", "actors-M03/sc", "shuttle-M03"]);
     let alone = printed(&["agree", "--json", "M03/sc"]);
     let rows = report["agreement"]["rows"].as_array().expect("rows");
     let of_both = |rows: &[Value]| -> Vec<Value> {

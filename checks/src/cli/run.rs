@@ -62,7 +62,8 @@ pub(crate) struct LimitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AgreeArgs {
-    /// Checks to compare, by name (`M06`) or with a memory model (`M06/tso`); all of them when none is named.
+    /// Checks to compare, by name (`M06`) or with a memory model (`M06/tso`); all of them when none is named,
+    /// the nightly profile's too: minutes.
     pub(crate) names: Vec<String>,
     /// Print the matrix as JSON (seamcheck.agreement.v1) on standard output.
     #[arg(long)]

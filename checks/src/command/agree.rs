@@ -1,7 +1,7 @@
 //! `check agree`.
 
 use super::{Failure, limits, output, suite};
-use crate::agree::{Agreement, asks_the_same};
+use crate::agree::{Agreement, asks_the_same, is_compared};
 use crate::cli::AgreeArgs;
 use crate::engine::Watch;
 use crate::exit::Exit;
@@ -11,10 +11,11 @@ use crate::suite::{Form, Run, select};
 
 pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
     let (all, named) = (suite()?, select(suite()?, &args.names)?);
-    let wanted = |run: &Run| {
-        matches!(run.form, Form::Packed | Form::Actors)
-            && named.iter().any(|named| asks_the_same(named, run))
-    };
+    let asked = all.iter().filter(|run| {
+        run.form == Form::Packed && named.iter().any(|named| asks_the_same(named, run))
+    });
+    let asked: Vec<Run> = asked.cloned().collect();
+    let wanted = |run: &Run| asked.iter().any(|asked| is_compared(run, asked));
     let runs: Vec<Run> = all
         .into_iter()
         .filter(wanted)
@@ -45,9 +46,10 @@ pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// The run with what a second model can be asked too. Proofs and second searches compare nothing here.
+/// The run with what a second form can be asked too. Second searches compare nothing here; a proof does,
+/// with what the code says of more vCPUs.
 fn compared(mut run: Run) -> Option<Run> {
     run.expect.retain(|(property, _)| !property.is_liveness());
-    (run.views, run.stateright) = (None, false);
+    run.stateright = false;
     (!run.expect.is_empty()).then_some(run)
 }

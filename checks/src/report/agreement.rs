@@ -1,11 +1,14 @@
 //! The matrix of agreement: rows mutants, columns forms of the claim.
 
 mod chapter;
+mod scope;
 
 pub use chapter::markdown;
+use scope::by_form;
 
-use crate::agree::{Agreement, Cell, Column, Disagreement, Row};
+use crate::agree::{Agreement, Cell, Column, Disagreement, Row, Stand};
 use crate::exit::Exit;
+use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::scenario::Memory;
 use serde::Serialize;
@@ -37,16 +40,20 @@ struct Line {
     memory: &'static str,
     property: &'static str,
     agrees: bool,
+    stand: &'static str,
     cells: BTreeMap<&'static str, CellText>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", untagged)]
 enum CellText {
-    Verdict {
+    Answer {
         verdict: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         length: Option<u64>,
+        counts: &'static str,
+        scope: String,
+        runs: Vec<String>,
     },
     CannotSee {
         cannot_see: String,
@@ -94,13 +101,17 @@ fn line(row: &Row) -> Line {
         memory: row.memory.key(),
         property: row.property.key(),
         agrees: row.agrees(),
+        stand: row.stand().key(),
         cells: by_column(&row.cells, |cell| match cell {
-            Cell::Verdict(verdict) => CellText::Verdict {
-                verdict: verdict.word(),
-                length: match verdict {
-                    crate::verdict::Verdict::Violated(length) => Some(*length),
+            Cell::Answer(answer) => CellText::Answer {
+                verdict: answer.verdict.word(),
+                length: match answer.verdict {
+                    Verdict::Violated(length) => Some(length),
                     _ => None,
                 },
+                counts: answer.counts().key(),
+                scope: answer.scope_text(),
+                runs: answer.runs.clone(),
             },
             Cell::CannotSee(why) => CellText::CannotSee {
                 cannot_see: why.clone(),
@@ -121,26 +132,27 @@ fn by_column<'a, T, U>(values: &'a [T], text: impl Fn(&'a T) -> U) -> BTreeMap<&
 pub fn human(agreement: &Agreement) -> String {
     let Agreement { rows, apart } = agreement;
     let mut out = String::new();
-    let heads: Vec<String> = Memory::ALL
-        .iter()
-        .flat_map(|memory| Column::ALL.map(|column| format!("{} {}", memory.key(), column.name())))
-        .collect();
-    let _ = writeln!(
-        out,
-        "{:<28} {:<22} {}",
-        "mutant",
-        "property",
-        padded(&heads)
-    );
-    for group in groups(rows) {
+    let mut lines = vec![Group {
+        mutant: "mutant".to_owned(),
+        properties: "property".to_owned(),
+        cells: heads(),
+        agrees: true,
+    }];
+    lines.extend(groups(rows));
+    let widths = widths(&lines);
+    for line in lines {
         let _ = writeln!(
             out,
             "{:<28} {:<22} {}{}",
-            group.mutant,
-            group.properties,
-            padded(&group.cells),
-            if group.agrees { "" } else { "  DISAGREE" }
+            line.mutant,
+            line.properties,
+            padded(&line.cells, &widths),
+            if line.agrees { "" } else { "  DISAGREE" }
         );
+    }
+    let cells = || rows.iter().flat_map(|row| &row.cells);
+    if cells().any(|cell| matches!(cell, Cell::Answer(answer) if !answer.scope_text().is_empty())) {
+        let _ = write!(out, "\n{}", scope::LEGEND);
     }
     for (column, why) in reasons(rows) {
         let _ = writeln!(out, "\n{} cannot see: {why}", column.name());
@@ -148,20 +160,20 @@ pub fn human(agreement: &Agreement) -> String {
     for found in apart {
         show(&mut out, found);
     }
-    let _ = writeln!(out, "\n{}", totals(rows));
+    let _ = writeln!(out, "\n{}{}", by_form(rows), totals(rows));
     out
 }
 
-/// The last line: how many questions were asked of more than one form, and how many come out alike.
+/// The last line: how many questions more than one form decides, and how many of them alike.
 #[must_use]
 pub fn totals(rows: &[Row]) -> String {
-    let compared = rows.iter().filter(|row| row.verdicts() > 1);
-    let apart = compared.clone().filter(|row| !row.agrees()).count();
-    let compared = compared.count();
+    let count = |stand| rows.iter().filter(|row| row.stand() == stand).count();
+    let apart = count(Stand::Differ);
+    let compared = count(Stand::Agree) + apart;
     if apart == 0 {
-        format!("verdicts compared with a second model: {compared}, all agree")
+        format!("verdicts compared with a second form: {compared}, all agree")
     } else {
-        format!("verdicts compared with a second model: {compared}, of which {apart} differ")
+        format!("verdicts compared with a second form: {compared}, of which {apart} differ")
     }
 }
 
@@ -234,14 +246,37 @@ fn groups(rows: &[Row]) -> Vec<Group> {
 
 fn text(cell: &Cell) -> String {
     match cell {
-        Cell::Verdict(verdict) => verdict.to_string(),
+        Cell::Answer(answer) => answer.to_string(),
         Cell::CannotSee(_) => "cannot see".into(),
         Cell::NotRun => "not run".into(),
     }
 }
 
-fn padded(cells: &[String]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<12}")).collect();
+/// A head for each column, once for each memory model.
+fn heads() -> Vec<String> {
+    let of = |memory: &Memory| {
+        let key = memory.key();
+        Column::ALL.map(|column| format!("{key} {}", column.name()))
+    };
+    Memory::ALL.iter().flat_map(of).collect()
+}
+
+/// As wide as the widest cell, and never narrower than a verdict.
+fn widths(lines: &[Group]) -> Vec<usize> {
+    let widest = |at: usize| {
+        let cells = lines.iter().filter_map(|line| line.cells.get(at));
+        cells.map(|cell| cell.chars().count()).max()
+    };
+    (0..heads().len())
+        .map(|at| widest(at).unwrap_or(0).max(12))
+        .collect()
+}
+
+fn padded(cells: &[String], widths: &[usize]) -> String {
+    let cells = cells.iter().zip(widths);
+    let cells: Vec<String> = cells
+        .map(|(cell, width)| format!("{cell:<width$}"))
+        .collect();
     cells.join(" ").trim_end().to_owned()
 }
 

@@ -1,6 +1,7 @@
 //! The matrix as a chapter of the book.
 
-use super::reasons;
+use super::scope::{LEGEND, RULE, by_form};
+use super::{heads, reasons, totals};
 use crate::agree::{Cell, Column, Row};
 use seamcheck_model::actors;
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -10,38 +11,50 @@ use seamcheck_model::scenario::Memory;
 use seamcheck_model::threads;
 use std::fmt::Write;
 
+/// What the chapter is, and what it comes from.
+const HEAD: &str = "\
+# The same verdicts from independent forms
+
+The claim, `no-second-busy`, for every check of the packed model that a second form says something of
+too, and for every mutant. The actors are another model, loom and shuttle run code. Lengths are each
+form's own: what is one step differs, and loom and shuttle count executions and schedules. *sampled*:
+schedules were made, and none of them violates. *unknown*: an execution did not end. A letter: the
+question is none for that form, for the reason below the tables. Blank: not run.
+
+Nothing is searched for this chapter. `check list --agreement` prints it from what the suite
+*expects*, and a test keeps the file the same as that. It is `check run` that holds what is expected
+against searches: a run that comes out otherwise fails. By day it leaves out the nightly checks, here
+`6.16-3vcpu-full` and loom with up to four preemptions. `check agree` searches all that is compared, the
+nightly checks with it, and prints the matrix of what came out, every row and every property.
+
+";
+
 /// A chapter of the book: every property in every form, the claim first.
 #[must_use]
 pub fn markdown(rows: &[Row]) -> String {
-    let mut out = String::from(
-        "# The same verdicts from independent forms\n\n\
-         The claim, `no-second-busy`, for every check of the packed model that a second form answers too,\n\
-         and for every mutant. The actors are another model, loom and shuttle run code. Lengths are each\n\
-         form's own: what is one step differs, and loom and shuttle count executions and schedules.\n\
-         *unknown*: a sample was made and none of it violates, or an execution did not end. A letter: the\n\
-         question is none for that form, for the reason below the tables. Blank: not run. `check list\n\
-         --agreement` prints this chapter from what the suite expects, and a test keeps it the same; `check\n\
-         run` holds each cell against a search, and `check agree` prints the whole matrix.\n\n",
-    );
+    let mut out = String::from(HEAD);
+    let _ = writeln!(out, "{LEGEND}\n## What counts\n\n{RULE}");
+    out.push_str("Of the packed model's questions on what must never happen:\n\n");
+    let safety = rows.iter().filter(|row| !row.property.is_liveness());
+    let safety: Vec<Row> = safety.cloned().collect();
+    for line in by_form(&safety).lines().chain([&*totals(&safety)]) {
+        let _ = writeln!(out, "    {line}");
+    }
+    out.push_str("\n## The claim\n\n");
     let reasons = reasons(rows);
     let claim = |row: &&Row| row.property == Property::NoSecondBusy;
     let told = |row: &&Row| row.verdicts() > 1 || is_mutant(row);
-    markdown_table(
-        &mut out,
-        "check",
-        rows.iter().filter(claim).filter(told),
-        &reasons,
-    );
+    let table = |out: &mut String, what, told: &[&Row]| {
+        markdown_table(out, what, rows, told, &reasons);
+    };
+    let told: Vec<&Row> = rows.iter().filter(claim).filter(told).collect();
+    table(&mut out, "check", &told);
     out.push_str("\n## The other properties\n\n");
     out.push_str("Where the code has an answer, or the check is a mutant.\n\n");
     let other =
         |row: &&Row| !claim(row) && !row.property.is_liveness() && (is_mutant(row) || by_code(row));
-    markdown_table(
-        &mut out,
-        "check, property",
-        rows.iter().filter(other),
-        &reasons,
-    );
+    let told: Vec<&Row> = rows.iter().filter(other).collect();
+    table(&mut out, "check, property", &told);
     out.push_str("\n## Letters\n\n");
     for (letter, (_, why)) in LETTERS.chars().zip(&reasons) {
         let _ = writeln!(out, "- *{letter}*: {why}");
@@ -83,27 +96,25 @@ fn by_code(row: &Row) -> bool {
     let columns = Column::ALL.iter().zip(&row.cells);
     columns
         .filter(|(column, _)| matches!(column, Column::Loom | Column::Shuttle))
-        .any(|(_, cell)| matches!(cell, Cell::Verdict(_)))
+        .any(|(_, cell)| matches!(cell, Cell::Answer(_)))
 }
 
 /// A letter for each reason.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 
-/// Rows, both memory models side by side.
-fn markdown_table<'a>(
+/// The rows that are told, both memory models side by side, though one of them alone be worth it.
+fn markdown_table(
     out: &mut String,
     what: &str,
-    rows: impl Iterator<Item = &'a Row> + Clone,
+    rows: &[Row],
+    told: &[&Row],
     reasons: &[(Column, String)],
 ) {
-    let heads = Memory::ALL
-        .iter()
-        .flat_map(|memory| Column::ALL.map(|column| format!("{} {}", memory.key(), column.name())));
-    let heads: Vec<String> = heads.collect();
+    let heads = heads();
     let _ = writeln!(out, "| {what} | {} |", heads.join(" | "));
     let _ = writeln!(out, "| --- |{}", " --- |".repeat(heads.len()));
     let mut names: Vec<(&str, Property)> = Vec::new();
-    for row in rows.clone() {
+    for row in told {
         let name = (row.mutant.as_str(), row.property);
         if !names.contains(&name) {
             names.push(name);
@@ -111,8 +122,8 @@ fn markdown_table<'a>(
     }
     for name in names {
         let cells = Memory::ALL.iter().flat_map(|memory| {
-            let mut rows = rows.clone();
             let row = rows
+                .iter()
                 .find(|row| (row.mutant.as_str(), row.property) == name && row.memory == *memory);
             (0..Column::ALL.len()).map(move |at| {
                 row.map_or_else(String::new, |row| in_table(&row.cells[at], reasons))
@@ -130,7 +141,7 @@ fn markdown_table<'a>(
 
 fn in_table(cell: &Cell, reasons: &[(Column, String)]) -> String {
     match cell {
-        Cell::Verdict(verdict) => verdict.to_string(),
+        Cell::Answer(answer) => answer.to_string(),
         Cell::CannotSee(why) => {
             let at = reasons.iter().position(|(_, known)| known == why);
             let letter = at.and_then(|at| LETTERS.chars().nth(at));
