@@ -235,6 +235,17 @@ pub(super) fn record(entry: Entry) {
     JOURNAL.with_borrow_mut(|journal| journal.push(entry));
 }
 
+/// A refusal by somebody who held the lock between the event number `since` and now. The refused thread has
+/// made no event in between.
+pub(super) fn record_while_held(refused: Entry, resource: Resource, since: usize) {
+    JOURNAL.with_borrow_mut(|journal| {
+        let released = |entry: &Entry| entry.event == Event::Release(resource);
+        let since = since.min(journal.len());
+        let last = journal[since..].iter().rposition(released);
+        journal.insert(last.map_or(journal.len(), |at| since + at), refused);
+    });
+}
+
 /// How many events are in it.
 pub(super) fn recorded() -> usize {
     JOURNAL.with_borrow(Vec::len)

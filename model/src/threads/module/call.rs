@@ -6,7 +6,7 @@ use crate::status::{OPERAND_BUSY, OPERAND_BUSY_HOST_PRIORITY, Operand, StatusWor
 use crate::system::Agent;
 use crate::table::Effect;
 use crate::threads::event::{Entry, Event};
-use crate::threads::locks::{Attempt, EntryStep, Lock};
+use crate::threads::locks::{Attempt, EntryStep, Lock, SharexStep};
 use crate::threads::runtime::Runtime;
 use arrayvec::ArrayVec;
 use std::marker::PhantomData;
@@ -33,11 +33,15 @@ impl<R: Runtime> Current<R> {
         }
     }
 
-    pub(in crate::threads) fn record(self, event: Event) {
-        R::record(Entry {
+    const fn entry(self, event: Event) -> Entry {
+        Entry {
             agent: self.agent,
             event,
-        });
+        }
+    }
+
+    pub(in crate::threads) fn record(self, event: Event) {
+        R::record(self.entry(event));
     }
 
     /// Notes a step that touches no shared memory.
@@ -93,12 +97,13 @@ impl<'a, R: Runtime> Call<'a, R> {
         if taken {
             self.undo.push(Undo::Lock(resource, mode));
         }
-        self.current.record(Event::Acquire {
+        let event = Event::Acquire {
             resource,
             mode,
             operand,
             taken,
-        });
+        };
+        self.current.record(event);
     }
 
     /// Tries a sharex lock.
@@ -108,9 +113,22 @@ impl<'a, R: Runtime> Call<'a, R> {
         mode: Mode,
         operand: Operand,
     ) -> Result<(), StatusWord> {
-        let taken = self.lock(resource).acquire(mode) == Attempt::Taken;
-        self.tried(resource, mode, operand, taken);
-        if taken {
+        let mut found_marked = 0;
+        let attempt = self.lock(resource).acquire(mode, |step| match step {
+            SharexStep::Decided { taken } => self.tried(resource, mode, operand, taken),
+            SharexStep::FoundMarked => found_marked = R::recorded(),
+            // Noted where somebody had the lock.
+            SharexStep::OvertakenSince => {
+                let refused = Event::Acquire {
+                    resource,
+                    mode,
+                    operand,
+                    taken: false,
+                };
+                R::record_while_held(self.current.entry(refused), resource, found_marked);
+            }
+        });
+        if attempt == Attempt::Taken {
             Ok(())
         } else {
             Err(OPERAND_BUSY.with(operand))
