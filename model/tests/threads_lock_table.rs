@@ -5,11 +5,12 @@ mod common;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
 use seamcheck_model::resource::{Mode, Resource};
+use seamcheck_model::scenario;
 use seamcheck_model::status::Operand;
 use seamcheck_model::system::Agent;
 use seamcheck_model::table::LockTable;
 use seamcheck_model::threads::{
-    Budget, Entry, Event, Leaf, Scenario, Strategy, Version, run_under_shuttle,
+    Beside, Budget, Entry, Event, Leaf, Scenario, Strategy, Version, run_under_shuttle,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -49,37 +50,69 @@ fn acquisitions(journal: &[Entry], agent: Agent) -> Vec<(Leaf, Acquisitions)> {
     calls
 }
 
+/// Rows of acquisitions per leaf, as they were made.
+type Rows = Arc<Mutex<BTreeMap<Leaf, Vec<Acquisitions>>>>;
+
+/// Adds what these agents acquire in many schedules, to the end of each: none breaks this property.
+fn run(scenario: &Scenario, agents: &'static [Agent], rows: &Rows) {
+    let rows = Arc::clone(rows);
+    let budget = Budget {
+        strategy: Strategy::Random,
+        schedules: 500,
+        seed: 7,
+    };
+    let report = run_under_shuttle(scenario, Property::EpochEmpty, &budget, move |journal| {
+        let mut rows = rows.lock().expect("not poisoned");
+        let calls = agents
+            .iter()
+            .flat_map(|agent| acquisitions(journal, *agent));
+        for (leaf, made) in calls {
+            let known = rows.entry(leaf).or_default();
+            if !known.contains(&made) {
+                known.push(made);
+            }
+        }
+        Ok(())
+    });
+    assert_eq!(report.expect("implemented").violation, None);
+}
+
+/// Ioctls of 6.16 before the TD is finalized, the page there from the start unless one adds it.
+fn beside(threads: &[&str]) -> Beside {
+    let kernel = common::profile("6.16").expect("built in");
+    let asked = scenario::Scenario {
+        vcpus: 0,
+        threads: threads.iter().map(|name| (*name).to_owned()).collect(),
+        finalized: false,
+        populated: threads.len() > 1,
+        ..scenario::Scenario::default()
+    };
+    Beside::of(&kernel, &asked).expect("exists as code")
+}
+
 /// The longest row of acquisitions that each leaf made, in many schedules. A shorter one, cut off by a
 /// BUSY, has to be its beginning. TDH.VP.ENTER has two rows: with 0-step armed and without.
 fn recorded(module: Version) -> BTreeMap<Leaf, Vec<Acquisitions>> {
     let decisions = common::profile("6.16").expect("built in").decisions;
-    let rows: Arc<Mutex<BTreeMap<Leaf, Vec<Acquisitions>>>> = Arc::default();
+    let rows = Rows::default();
     for armed in [false, true] {
         let mut scenario = Scenario::whole(decisions, 2, 4);
         scenario.module = module;
         scenario.zero_step_armed = armed;
-        let rows = Arc::clone(&rows);
-        let budget = Budget {
-            strategy: Strategy::Random,
-            schedules: 500,
-            seed: 7,
-        };
-        let report =
-            run_under_shuttle(&scenario, Property::NoSecondBusy, &budget, move |journal| {
-                let agents = [Agent::Zapper, Agent::Vcpu(0), Agent::Vcpu(1)];
-                let mut rows = rows.lock().expect("not poisoned");
-                for (leaf, made) in agents
-                    .into_iter()
-                    .flat_map(|agent| acquisitions(journal, agent))
-                {
-                    let known = rows.entry(leaf).or_default();
-                    if !known.contains(&made) {
-                        known.push(made);
-                    }
-                }
-                Ok(())
-            });
-        assert_eq!(report.expect("implemented").violation, None);
+        const AGENTS: [Agent; 3] = [Agent::Zapper, Agent::Vcpu(0), Agent::Vcpu(1)];
+        run(&scenario, &AGENTS, &rows);
+    }
+    for threads in [
+        &["KVM_TDX_INIT_VCPU", "KVM_TDX_INIT_VCPU:create"][..],
+        &["KVM_TDX_INIT_MEM_REGION"],
+    ] {
+        let mut scenario = Scenario::whole(decisions, 0, 2);
+        (scenario.module, scenario.beside) = (module, beside(threads));
+        run(
+            &scenario,
+            &[Agent::Zapper, Agent::Thread(0), Agent::Thread(1)],
+            &rows,
+        );
     }
     let mut rows = rows.lock().expect("not poisoned").clone();
     for made in rows.values_mut() {
@@ -133,6 +166,10 @@ fn a_changed_row_is_noticed() {
     let epoch = r#"{ acquire = "TD_EPOCH", mode = "exclusive", busy = "TD_EPOCH" },"#;
     let tdr = r#"{ acquire = "TDR", mode = "shared", busy = "RCX" },"#;
     let guest = r#"{ acquire = "SEPT_ENTRY", mode = "guest", busy = "RCX" },"#;
+    let init = r#"{ acquire = "TDR", mode = "exclusive", busy = "TDR" },"#;
+    let create = r#"{ acquire = "TDR", mode = "shared", busy = "RDX" },"#;
+    let addcx = r#"{ acquire = "TDVPR", mode = "exclusive", busy = "RDX" },"#;
+    let add = r#"{ acquire = "PAGE_PAMT", mode = "exclusive", busy = "R8" },"#;
     for (leaf, from, to) in [
         (
             "TDH.MEM.RANGE.BLOCK",
@@ -145,6 +182,10 @@ fn a_changed_row_is_noticed() {
             epoch,
             format!("{}\n{}", epoch.replace("TD_EPOCH", "SEPT_TREE"), epoch),
         ),
+        ("TDH.VP.INIT", init, init.replace("exclusive", "shared")),
+        ("TDH.VP.CREATE", create, create.replace("RDX", "RCX")),
+        ("TDH.VP.ADDCX", addcx, addcx.replace("exclusive", "shared")),
+        ("TDH.MEM.PAGE.ADD", add, add.replace("R8", "RCX")),
         (
             "TDG.MEM.PAGE.ACCEPT",
             guest,

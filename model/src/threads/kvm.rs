@@ -1,18 +1,24 @@
 //! KVM's side, function by function (6.16), each obeying the decisions.
 
 mod fault;
+mod init_vcpu;
 mod interrupts;
+mod ioctl;
 mod kick;
+mod locks;
+mod mem_region;
 mod mmu_lock;
 mod vcpu;
 mod zap;
 
+use super::beside::Beside;
 use super::module::Td;
 use super::runtime::{Bits, Flag, Mode, Runtime};
 use super::scenario::Scenario;
 use crate::kernel::Decisions;
 use crate::property::{Property, PropertySet};
 use interrupts::Interrupts;
+use locks::KvmLocks;
 use mmu_lock::MmuLock;
 
 // include/linux/kvm_host.h
@@ -39,12 +45,14 @@ pub(super) struct Kvm<R: Runtime> {
     scenario: Scenario,
     wait_for_sept_zap: R::Flag,
     mmu_lock: MmuLock<R>,
+    /// The other locks of KVM's, where anybody meets on one.
+    locks: Option<KvmLocks<R>>,
     /// The mirror SPTE of the page, read and written under mmu_lock.
     mirror: R::Word,
     vcpus: Vec<Vcpu<R>>,
     /// `kvm->online_vcpus`, a bit for each so that they can be created in any order.
     online: R::Word,
-    /// How many vCPUs still go round: a zapper that waits for a page to be mapped again stops when
+    /// How many vCPUs and ioctls still go round: a zapper that waits for a page to be mapped again stops when
     /// nobody is left to map it.
     running: R::Word,
     td: Td<R>,
@@ -117,6 +125,7 @@ impl<R: Runtime> Kvm<R> {
             scenario: *scenario,
             wait_for_sept_zap: R::Flag::new(),
             mmu_lock: MmuLock::new(),
+            locks: (scenario.beside != Beside::NOBODY).then(KvmLocks::new),
             mirror: R::Word::new(if present {
                 mirror::PRESENT
             } else {
@@ -124,7 +133,7 @@ impl<R: Runtime> Kvm<R> {
             }),
             vcpus: (0..scenario.vcpus).map(vcpu).collect(),
             online: R::Word::new(online),
-            running: R::Word::new(scenario.vcpus as u64),
+            running: R::Word::new(scenario.threads() as u64 - 1),
             td: Td::new(scenario),
         }
     }

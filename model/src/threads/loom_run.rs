@@ -135,7 +135,7 @@ fn run(
     let scenario = *scenario;
     let held = Arc::new(Mutex::new(held));
     let holding = Arc::clone(&held);
-    let mut report = explore(bounds, scenario.vcpus + 1, move |tally| {
+    let mut report = explore(bounds, scenario.threads(), move |tally| {
         let met = match memory {
             Memory::Weak => execute::<Loom>(&scenario),
             Memory::SequentiallyConsistent => execute::<LoomRmw>(&scenario),

@@ -9,6 +9,7 @@ mod epoch;
 mod page;
 mod seamcalls;
 mod tdcalls;
+mod vcpu_setup;
 mod vp_enter;
 
 pub(super) use call::Current;
@@ -16,8 +17,10 @@ pub(super) use page::Page;
 pub(super) use seamcalls::{
     tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_track, tdh_vp_wr,
 };
+pub(super) use vcpu_setup::{tdh_mem_page_add, tdh_vp_addcx, tdh_vp_create, tdh_vp_init};
 pub(super) use vp_enter::{ExitReason, Tdvps, status_of, tdh_vp_enter};
 
+use super::beside::Ioctl;
 use super::locks::Lock;
 use super::runtime::Runtime;
 use super::scenario::{Grain, Scenario};
@@ -44,29 +47,37 @@ pub(super) struct Td<R: Runtime> {
     page_pamt: Lock<R>,
     page: Page<R>,
     tdvpr: Vec<Lock<R>>,
+    /// Those of vCPUs that ioctl threads set up, each one of its own.
+    new_tdvpr: Vec<Lock<R>>,
+    /// OP_STATE is RUNNABLE, else INITIALIZED: no leaf here changes it.
+    runnable: bool,
 }
 
 impl<R: Runtime> Td<R> {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let order = scenario.lock_words;
-        let host_priority = || match scenario.grain {
-            Grain::Full => Lock::new(LockKind::SharexHostPriority, order),
-            Grain::Contended => Lock::Uncontended,
+        let beside = scenario.beside;
+        let a_word = |is_contended: bool| match scenario.grain {
+            Grain::Contended if !is_contended => Lock::Uncontended,
+            _ => Lock::new(LockKind::SharexHostPriority, order),
         };
+        let host_priority = || a_word(false);
         let tree = match scenario.module {
             Version::V1_5_05 => LockKind::Sharex,
             Version::V2_0_12 => LockKind::SharexHostPriority,
         };
         Self {
             version: scenario.module,
-            tdr: host_priority(),
+            tdr: a_word(beside.takes_tdr()),
             op_state: host_priority(),
             epoch_lock: Lock::new(LockKind::Sharex, order),
             epoch: EpochTracking::new(scenario.prepared().td_epoch, order),
             sept_tree: Lock::new(tree, order),
-            page_pamt: host_priority(),
+            page_pamt: a_word(beside.does(Ioctl::InitMemRegion)),
             page: Page::new(&scenario.prepared(), order),
             tdvpr: (0..scenario.vcpus).map(|_| host_priority()).collect(),
+            new_tdvpr: beside.ioctls().map(|_| host_priority()).collect(),
+            runnable: beside.finalized,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What one run of the code is about.
 
+use super::beside::Beside;
 use super::module::Version;
 use super::runtime::{Order, Runtime};
 use crate::closed_enum::closed_enum;
@@ -215,6 +216,8 @@ pub struct Scenario {
     pub lock_words: Order,
     /// See [`Grain`].
     pub grain: Grain,
+    /// Who else there is.
+    pub beside: Beside,
 }
 
 /// The state a window starts from.
@@ -249,6 +252,7 @@ impl Scenario {
             late: false,
             lock_words: Order::Relaxed,
             grain: Grain::Contended,
+            beside: Beside::NOBODY,
         }
     }
 
@@ -274,6 +278,28 @@ impl Scenario {
         refuse_others(IMPLEMENTED, &self.decisions)
     }
 
+    /// The whole removal, first calls made, every interleaving of it: for loom, beside an ioctl.
+    #[must_use]
+    pub const fn beside_ioctls(decisions: Decisions, beside: Beside) -> Self {
+        Self {
+            vcpus: 0,
+            laps: 1,
+            first_call: FirstCall::Made,
+            beside,
+            ..Self::of_window(decisions, Window::Whole)
+        }
+    }
+
+    /// How many vCPUs have a thread: KVM_RUN is refused before the TD is finalized.
+    pub(super) const fn running_vcpus(&self) -> usize {
+        if self.beside.finalized { self.vcpus } else { 0 }
+    }
+
+    /// How many threads there are, the zapper's among them.
+    pub(super) fn threads(&self) -> usize {
+        1 + self.running_vcpus() + self.beside.ioctls().count()
+    }
+
     /// The first TD_EPOCH is 1; a page that was never blocked has BEPOCH 0.
     pub(super) const fn prepared(&self) -> Prepared {
         let (entry, td_epoch, bepoch) = match self.window {
@@ -281,12 +307,13 @@ impl Scenario {
             Window::Track => (EntryState::Blocked, 1, 1),
             Window::Remove => (EntryState::Blocked, 2, 1),
         };
+        let there = self.beside.populated;
         Prepared {
-            entry,
+            entry: if there { entry } else { EntryState::Free },
             marked: matches!(self.first_call, FirstCall::WasBusyOnEntry),
             td_epoch,
             bepoch,
-            mirror_present: matches!(self.window, Window::Whole),
+            mirror_present: there && matches!(self.window, Window::Whole),
         }
     }
 }

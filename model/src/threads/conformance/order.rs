@@ -6,12 +6,16 @@
 
 use super::subsets::key;
 use super::{View, follow};
+use crate::scenario::MAX_THREADS;
 use crate::system::{Agent, State, System};
 use crate::threads::event::Entry;
 use rustc_hash::FxHashSet;
 
-/// The most threads: loom's.
-const THREADS: usize = 5;
+/// The vCPUs of loom's most threads.
+const VCPUS: usize = 4;
+
+/// The most threads: the zapper's, vCPUs', and those beside them.
+pub(super) const THREADS: usize = 1 + VCPUS + MAX_THREADS;
 
 /// How far a search goes.
 const NODES: usize = 1_000_000;
@@ -30,11 +34,12 @@ pub(super) enum Order {
 /// How far each thread has come.
 type Positions = [u16; THREADS];
 
-/// The slot of an agent: the zapper's is the first.
+/// The slot of an agent: the zapper's is the first, those beside it are the last.
 pub(super) const fn slot(agent: Agent) -> usize {
     match agent {
-        Agent::Vcpu(index) => index as usize + 1,
-        _ => 0,
+        Agent::Zapper => 0,
+        Agent::Vcpu(index) => 1 + index as usize,
+        Agent::Thread(index) => 1 + VCPUS + index as usize,
     }
 }
 
@@ -53,11 +58,10 @@ fn lists(journal: &[Entry]) -> Vec<Vec<(usize, Entry)>> {
 /// Orders close to the journal's own are tried first.
 pub(super) fn search(system: &System, view: View, start: &State, journal: &[Entry]) -> Order {
     let lists = lists(journal);
-    let vcpus = system.scenario.vcpus;
     let mut seen: FxHashSet<(Positions, Vec<u64>)> = FxHashSet::default();
     let mut open: Vec<(Positions, State)> = vec![(Positions::default(), *start)];
     while let Some((positions, state)) = open.pop() {
-        if !seen.insert((positions, key(&state, vcpus))) {
+        if !seen.insert((positions, key(system, &state))) {
             continue;
         }
         if seen.len() > NODES {

@@ -5,7 +5,7 @@
 //! model's side is made here: every run of the model in which vCPUs go round as often, and guests do
 //! as scripted, as in the code.
 
-use super::order::slot;
+use super::order::{THREADS, slot};
 use super::start::leaf_of;
 use super::subsets::key;
 use super::{View, environment_of};
@@ -17,13 +17,10 @@ use crate::threads::event::{Entry, Event, Leaf};
 use crate::threads::scenario::{Deed, Guest, Scenario};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// The most threads: loom's.
-const THREADS: usize = 5;
-
 /// How far the model is walked.
 const NODES: usize = 2_000_000;
 
-/// Each thread's events, the zapper's first.
+/// Each thread's events: the zapper's, the vCPUs', those of threads beside them.
 pub(super) type Outcome = Vec<Vec<Event>>;
 
 /// Outcomes of the code beside those of the model.
@@ -63,15 +60,24 @@ impl Compared {
     }
 }
 
+/// The threads of a model, in the order of an outcome.
+fn agents(system: &System) -> impl Iterator<Item = Agent> + use<> {
+    let (vcpus, threads) = (system.scenario.vcpus as u8, system.threads.len() as u8);
+    std::iter::once(Agent::Zapper)
+        .chain((0..vcpus).map(Agent::Vcpu))
+        .chain((0..threads).map(Agent::Thread))
+}
+
 /// The outcome of a journal.
-pub(super) fn of(journal: &[Entry], vcpus: usize) -> Outcome {
-    let mut lists = vec![Vec::new(); vcpus + 1];
+pub(super) fn of(journal: &[Entry], system: &System) -> Outcome {
+    let mut lists = vec![Vec::new(); THREADS];
     for entry in journal {
         if let Some(list) = lists.get_mut(slot(entry.agent)) {
             list.push(entry.event);
         }
     }
-    lists
+    let list = |agent| std::mem::take(&mut lists[slot(agent)]);
+    agents(system).map(list).collect()
 }
 
 /// Every outcome of the model from `start`; `None` when the walk was cut short, or came to a dead VM, in
@@ -87,12 +93,11 @@ pub(super) fn of_model(
         view,
         scenario,
     };
-    let vcpus = scenario.vcpus;
     let (mut lists, mut found) = (Lists::default(), FxHashSet::default());
     let mut seen: FxHashSet<(Vec<u64>, Progress)> = FxHashSet::default();
     let mut open = vec![(*start, Progress::default())];
     while let Some((state, progress)) = open.pop() {
-        if !seen.insert((key(&state, vcpus), progress)) {
+        if !seen.insert((key(system, &state), progress)) {
             continue;
         }
         if seen.len() > NODES || state.shared.bugged {
@@ -108,8 +113,8 @@ pub(super) fn of_model(
             });
         }
         if is_over {
-            let outcome = progress.lists[..=vcpus].iter();
-            found.insert(outcome.map(|list| lists.events(*list)).collect());
+            let outcome = agents(system).map(|agent| progress.lists[slot(agent)]);
+            found.insert(outcome.map(|list| lists.events(list)).collect());
         }
     }
     Some(found)
@@ -120,7 +125,7 @@ pub(super) fn of_model(
 struct Progress {
     /// Its events so far, as a number of [`Lists`].
     lists: [u32; THREADS],
-    /// How often a vCPU has gone round.
+    /// How often a vCPU has gone round, or an ioctl has begun.
     laps: [u16; THREADS],
     /// What its guest has done since it was entered.
     deeds: [u16; THREADS],
@@ -166,18 +171,18 @@ impl Walk<'_> {
     /// Who has to be asked for a next step. A step that nobody can keep from its one outcome, and nobody
     /// notices, may as well be the next: whoever stands before one is asked alone.
     fn agents(&self, state: &State) -> Vec<Agent> {
-        let vcpus = &state.vcpus[..self.scenario.vcpus];
-        let controls = std::iter::once((Agent::Zapper, state.shared.zapper)).chain(
-            (0..)
-                .zip(vcpus)
-                .map(|(index, vcpu)| (Agent::Vcpu(index), vcpu.control)),
-        );
+        let control = |agent| match agent {
+            Agent::Zapper => state.shared.zapper,
+            Agent::Vcpu(index) => state.vcpus[usize::from(index)].control,
+            Agent::Thread(index) => state.shared.threads[usize::from(index)],
+        };
+        let mut controls = agents(self.system).map(|agent| (agent, control(agent)));
         let alone = |control: system::state::Control| {
             control.op != 0 && self.system.code.ops[usize::from(control.op)].uncontended
         };
-        match controls.clone().find(|(_, control)| alone(*control)) {
+        match controls.find(|(_, control)| alone(*control)) {
             Some((agent, _)) => vec![agent],
-            None => controls.map(|(agent, _)| agent).collect(),
+            None => agents(self.system).collect(),
         }
     }
 
@@ -228,13 +233,14 @@ impl Walk<'_> {
             && matches!(line.instr, Instr::Kick { step } if steps.contains(&step))
     }
 
-    /// A vCPU of the code's does nothing but go round, a number of times.
+    /// A vCPU of the code's does nothing but go round, a number of times; so does an ioctl thread.
     fn hidden(&self, step: &system::Event, mut progress: Progress) -> Option<Progress> {
         let (part, line, outcome) = self.system.labels.parts(*step.trail.first()?);
-        let goes_round = part == Part::Vcpu
+        let in_kvm = !matches!(part, Part::Module | Part::Environment);
+        let goes_round = in_kvm
             && matches!(
-                self.system.vcpu[usize::from(line)].instr,
-                Instr::RunLoop { .. }
+                self.system.program_of(part)[usize::from(line)].instr,
+                Instr::RunLoop { .. } | Instr::BeginIoctl
             );
         if goes_round {
             let laps = &mut progress.laps[slot(step.agent)];

@@ -85,9 +85,14 @@ pub(super) fn find(
 
 /// The model's side of a scenario of the code, sequentially consistent.
 pub(super) fn model(scenario: &Scenario) -> scenario::Scenario {
+    let beside = scenario.beside;
+    let names = beside.ioctls().map(|(_, thread)| thread.ioctl.key());
     scenario::Scenario {
         vcpus: scenario.vcpus,
         exit_reason: true,
+        threads: names.map(str::to_owned).collect(),
+        finalized: beside.finalized,
+        populated: beside.populated && !beside.finalized,
         ..scenario::Scenario::default()
     }
 }

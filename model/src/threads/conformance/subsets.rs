@@ -88,17 +88,18 @@ impl Subsets {
     }
 
     fn key(&self, states: &FxHashSet<State>) -> Vec<u64> {
-        let vcpus = self.system.scenario.vcpus;
-        let mut keys: Vec<Vec<u64>> = states.iter().map(|state| key(state, vcpus)).collect();
+        let system = &self.system;
+        let mut keys: Vec<Vec<u64>> = states.iter().map(|state| key(system, state)).collect();
         keys.sort_unstable();
         keys.concat()
     }
 }
 
-/// A state of a system without ioctl threads, as words.
-pub(super) fn key(state: &State, vcpus: usize) -> Vec<u64> {
-    let mut key = vec![0; pack::words(vcpus, 0)];
-    pack::pack(state, vcpus, 0, false, &mut key);
+/// A state as words.
+pub(super) fn key(system: &System, state: &State) -> Vec<u64> {
+    let (vcpus, threads) = (system.scenario.vcpus, system.threads.len());
+    let mut key = vec![0; pack::words(vcpus, threads)];
+    pack::pack(state, vcpus, threads, false, &mut key);
     key
 }
 

@@ -88,7 +88,10 @@ impl<'a, R: Runtime> Call<'a, R> {
             Resource::OpState => &self.td.op_state,
             Resource::TdEpoch => &self.td.epoch_lock,
             Resource::SeptTree => &self.td.sept_tree,
-            Resource::Tdvpr => &self.td.tdvpr[self.current.vcpu()],
+            Resource::Tdvpr => match self.current.agent {
+                Agent::Thread(index) => &self.td.new_tdvpr[usize::from(index)],
+                _ => &self.td.tdvpr[self.current.vcpu()],
+            },
             Resource::PagePamt | Resource::SeptEntry => &self.td.page_pamt,
         }
     }

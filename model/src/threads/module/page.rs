@@ -69,6 +69,18 @@ impl<R: Runtime> Td<R> {
     }
 }
 
+impl<R: Runtime> Td<R> {
+    /// FREE becomes MAPPED, by a leaf that holds the TDR exclusively: the entry is not locked.
+    pub(super) fn fill_entry(&self) {
+        let (from, to) = (encoding(EntryState::Free), encoding(EntryState::Mapped));
+        if self.keeps_host_priority() {
+            self.page.entry.change_state(from, to, false);
+        } else {
+            self.page.entry.store(to.into());
+        }
+    }
+}
+
 /// The states' encodings (include/auto_gen/sept_state_lookup.h).
 const ENCODINGS: [(EntryState, u8); 5] = [
     (EntryState::Free, 0x0E),
