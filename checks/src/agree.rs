@@ -82,6 +82,7 @@ impl Column {
             Self::Packed | Self::Actors => asks_the_same(outcome, asked),
             Self::Loom | Self::Shuttle => {
                 is_plain(asked)
+                    && beside(outcome) == beside(asked)
                     && outcome.scenario.migrate == asked.scenario.migrate
                     && outcome.scenario.late == asked.scenario.late
                     && is_same_protocol(outcome, asked)
@@ -89,6 +90,15 @@ impl Column {
             }
         }
     }
+}
+
+/// Who is beside the zapper, and the TD that they find. vCPUs do not run there: how many there are is a part
+/// of it.
+fn beside(run: &Run) -> (&[String], bool, bool, Option<usize>) {
+    let scenario = &run.scenario;
+    let idle = (!scenario.finalized).then_some(scenario.vcpus);
+    let (finalized, populated) = (scenario.finalized, scenario.populated);
+    (&scenario.threads, finalized, populated, idle)
 }
 
 /// loom's weak memory allows all that x86-TSO does; what falls there falls for a store that waits.

@@ -4,19 +4,21 @@ use super::{Failure, cut_short, explain, output};
 use crate::cli::CodeArgs;
 use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
-use crate::forms::code::request::version;
+use crate::forms::code::version::version;
 use crate::forms::code::{
-    CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, fewest, schedule,
+    BesideText, CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, fewest,
+    schedule,
 };
 use crate::question::{Question, QuestionError, Source};
 use crate::report::{grouped, of_form, rests_on_text};
+use crate::scenario_text;
 use crate::suite::Form;
 use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::threads;
+use seamcheck_model::threads::{self, Window};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -94,16 +96,22 @@ fn exit_of(answer: &CodeAnswer, verdict: Verdict) -> Exit {
 
 fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let usage = |text: String| Failure::from(QuestionError::Usage(text));
-    let (set, against) = (
-        changes("set", &args.set)?,
-        changes("against", &args.against)?,
-    );
+    let (of_the_td, set) = split_set(&args.set);
+    let (set, against) = (changes("set", &set)?, changes("against", &args.against)?);
+    let beside = beside(args, &of_the_td)?;
+    let is_beside = !beside.with.is_empty();
     let (module, kernel) = (Source::module("1.5.05")?, Source::kernel(&args.kernel)?);
     let decisions = Question::new(module, kernel, set, Scenario::default())?.decisions;
     let base = CodeRequest::new(args.engine, &args.kernel, &decisions);
     let window = args.window.as_deref().map(|name| choice("window", name));
-    let window = window.transpose()?.unwrap_or(base.window);
-    let vcpus = args.vcpus.map_or(base.vcpus, usize::from);
+    let usual = if is_beside {
+        Window::Whole
+    } else {
+        base.window
+    };
+    let window = window.transpose()?.unwrap_or(usual);
+    let usual = if is_beside { 0 } else { base.vcpus };
+    let vcpus = args.vcpus.map_or(usual, usize::from);
     let request = CodeRequest {
         memory: choice("memory", &args.memory)?,
         module: version(&args.module).map_err(usage)?,
@@ -116,6 +124,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         barriers_in_locks: args.barriers_in_locks,
         migrate: args.migrate,
         late: args.late,
+        beside,
         preemptions: args.preemptions.map(usize::from),
         fewest: args.fewest,
         executions: args.executions as usize,
@@ -129,6 +138,35 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     Ok(CodeRequest {
         conformance,
         ..request
+    })
+}
+
+/// Settings of the TD apart from decisions.
+fn split_set(given: &[String]) -> (Vec<&String>, Vec<String>) {
+    let of_the_td = |change: &&String| {
+        let name = change.split_once('=').map(|(name, _)| name);
+        matches!(name, Some("finalized" | "populated"))
+    };
+    let decisions = given.iter().filter(|change| !of_the_td(change));
+    (
+        given.iter().filter(of_the_td).collect(),
+        decisions.cloned().collect(),
+    )
+}
+
+/// Who is beside the zapper, and the TD they find.
+fn beside(args: &CodeArgs, of_the_td: &[&String]) -> Result<BesideText, QuestionError> {
+    let mut td = Scenario::default();
+    for change in of_the_td {
+        let (name, value) = change.split_once('=').unwrap_or((change, ""));
+        scenario_text::set(&mut td, name, value)?;
+    }
+    Ok(BesideText {
+        with: args.with.clone(),
+        hold: args.hold.clone(),
+        drop: args.drop.clone(),
+        finalized: td.finalized,
+        populated: td.populated,
     })
 }
 
@@ -220,7 +258,9 @@ fn rests_on(request: &CodeRequest) -> Result<Vec<u64>, Failure> {
         ..Scenario::default()
     };
     let mut question = request.question(scenario)?;
-    if let Ok(profile) = Source::kernel(&request.kernel).and_then(|kernel| kernel.profile()) {
+    if request.beside.is_nobody()
+        && let Ok(profile) = Source::kernel(&request.kernel).and_then(|kernel| kernel.profile())
+    {
         question.profile = profile;
     }
     let (form, memory) = match (request.engine, request.memory) {

@@ -10,7 +10,7 @@ use seamcheck_model::scenario;
 use seamcheck_model::system::{Reductions, System};
 use seamcheck_model::threads::conformance::{self, Held, HeldError, NoStart};
 use seamcheck_model::threads::{
-    Budget, Entry, Met, Scenario, Strategy, check_for_loom, run_on_threads, run_under_loom,
+    Budget, Entry, Met, Scenario, Strategy, Window, check_for_loom, run_on_threads, run_under_loom,
     run_under_loom_held, run_under_shuttle,
 };
 use std::sync::Arc;
@@ -177,6 +177,16 @@ const MOST: (usize, usize) = (64, 1000);
 /// Names the first such thing.
 pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
     request.scenario()?.check().map_err(usage)?;
+    if !request.beside.with.is_empty() && request.window != Window::Whole {
+        return Err(QuestionError::Usage(
+            "beside an ioctl the code removes whole pages: ask for the window `whole`".into(),
+        ));
+    }
+    if request.vcpus == 0 && request.beside.with.is_empty() {
+        return Err(QuestionError::Usage(
+            "without a vCPU and without an ioctl (--with) there is nothing to interleave".into(),
+        ));
+    }
     if request.vcpus > MOST.0 || request.laps > MOST.1 {
         return Err(QuestionError::Usage(format!(
             "{} vCPUs and {} laps are asked for; at most {} and {} can be had",

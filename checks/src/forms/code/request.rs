@@ -1,10 +1,11 @@
 //! What is asked of the code.
 
+use super::beside::BesideText;
 use super::by_key;
+use super::version::version;
 use crate::question::{Question, QuestionError, Source};
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
-use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario;
@@ -89,6 +90,9 @@ pub struct CodeRequest {
     pub migrate: bool,
     /// vCPUs are created after the start.
     pub late: bool,
+    /// Who else there is, and with which KVM locks.
+    #[serde(default, skip_serializing_if = "BesideText::is_nobody")]
+    pub beside: BesideText,
     /// loom: the most preemptions of an execution; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemptions: Option<usize>,
@@ -148,6 +152,7 @@ impl CodeRequest {
             barriers_in_locks: false,
             migrate: false,
             late: false,
+            beside: BesideText::default(),
             preemptions: None,
             fewest: false,
             executions: EXECUTIONS,
@@ -183,7 +188,13 @@ impl CodeRequest {
                 .expect
                 .first()
                 .map_or(base.property, |(property, _)| *property),
-            window: settings.window.unwrap_or(base.window),
+            window: settings
+                .window
+                .unwrap_or(if run.scenario.threads.is_empty() {
+                    base.window
+                } else {
+                    Window::Whole
+                }),
             vcpus: run.scenario.vcpus,
             laps: settings.laps.unwrap_or(base.laps),
             zero_step_armed: settings.zero_step_armed,
@@ -191,6 +202,7 @@ impl CodeRequest {
             barriers_in_locks: settings.barriers_in_locks,
             migrate: run.scenario.migrate,
             late: run.scenario.late,
+            beside: BesideText::of(run),
             preemptions: settings.preemptions,
             fewest: settings.fewest.is_some(),
             executions: settings.executions.unwrap_or(base.executions),
@@ -244,9 +256,16 @@ impl CodeRequest {
                 return Err(QuestionError::Usage(missing));
             }
         }
-        let set = self.decisions.clone().into_iter().collect();
-        let (module, kernel) = (Source::module(self.module.key())?, Source::kernel("6.16")?);
-        Question::new(module, kernel, set, scenario)
+        let decisions = self.decisions.clone().into_iter();
+        let set = decisions.chain(self.beside.changes()).collect();
+        // Where nobody is beside the zapper, the decisions are all that counts of a profile, and one that was
+        // read from a file need not be there any more.
+        let kernel = match self.beside.is_nobody() {
+            true => "6.16",
+            false => &self.kernel,
+        };
+        let (module, kernel) = (Source::module(self.module.key())?, Source::kernel(kernel)?);
+        Question::new(module, kernel, set, self.beside.in_the_model(scenario))
     }
 
     /// The scenario.
@@ -286,6 +305,7 @@ impl CodeRequest {
             },
             migrate: self.migrate,
             late: self.late,
+            beside: self.beside.parse(&self.kernel)?,
             ..base
         })
     }
@@ -333,8 +353,12 @@ impl CodeRequest {
     /// The bounds in words: they are part of every verdict.
     #[must_use]
     pub fn bounds_text(&self) -> String {
+        let beside = match self.beside.with[..] {
+            [] => String::new(),
+            _ => format!(" beside {}", self.beside.with.join(" and ")),
+        };
         let vcpus = format!(
-            "{} vCPU{} × {} lap{}, {}",
+            "{} vCPU{}{beside} × {} lap{}, {}",
             self.vcpus,
             plural(self.vcpus),
             self.laps,
@@ -369,19 +393,4 @@ impl CodeRequest {
 
 pub(super) const fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
-}
-
-/// A module version that exists as code.
-///
-/// # Errors
-/// Names those that do.
-pub fn version(name: &str) -> Result<Version, String> {
-    Version::from_key(name).ok_or_else(|| {
-        let known: Vec<&str> = Version::ALL.iter().map(|version| version.key()).collect();
-        format!(
-            "module `{name}` does not exist as code; {} do{}",
-            known.join(" and "),
-            suggest::did_you_mean(name, &known)
-        )
-    })
 }
