@@ -99,6 +99,7 @@ impl Column {
                 Self::Packed | Self::Actors => asks_the_same(run, asked),
                 Self::Loom | Self::Shuttle => {
                     is_plain(asked)
+                        && beside(run) == beside(asked)
                         && run.scenario.migrate == asked.scenario.migrate
                         && run.scenario.late == asked.scenario.late
                         && run.scenario.zappers == asked.scenario.zappers
@@ -114,6 +115,15 @@ impl Column {
 #[must_use]
 pub fn is_compared(run: &Run, asked: &Run) -> bool {
     Column::ALL.iter().any(|column| column.asks(run, asked))
+}
+
+/// Who is beside the zapper, and the TD that they find. vCPUs do not run there: how many there are is a part
+/// of it.
+fn beside(run: &Run) -> (&[String], bool, bool, Option<usize>) {
+    let scenario = &run.scenario;
+    let idle = (!scenario.finalized).then_some(scenario.vcpus);
+    let (finalized, populated) = (scenario.finalized, scenario.populated);
+    (&scenario.threads, finalized, populated, idle)
 }
 
 /// loom's weak memory allows all that x86-TSO does, and more: [`Larger::Memory`].

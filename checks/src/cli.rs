@@ -253,14 +253,14 @@ pub(crate) struct CodeArgs {
     /// schedules, sequentially consistent) or std (real threads, a smoke test).
     #[arg(long, value_enum, default_value = "loom", hide_possible_values = true)]
     pub(crate) engine: Engine,
-    /// Number of vCPUs: loom runs up to 4. Default: 1 under loom, 4 elsewhere.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Number of vCPUs: loom runs up to 4. Default: 1 under loom, 4 elsewhere, 0 beside an ioctl.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=64))]
     pub(crate) vcpus: Option<u16>,
-    /// How often each vCPU goes round. Default: 2 under loom, 3 elsewhere.
+    /// How often each vCPU goes round, and each ioctl is made. Default: 2 under loom, 3 elsewhere.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) laps: Option<u16>,
     /// What the zapper does: block, track, remove (the window of that SEAMCALL alone, entered as if its
-    /// first call had been busy), or whole. Default: whole under shuttle, block elsewhere.
+    /// first call had been busy), or whole. Default: whole under shuttle and beside an ioctl, block elsewhere.
     #[arg(long, value_name = "WINDOW")]
     pub(crate) window: Option<String>,
     /// loom: the memory, weak (C11's) or rmw (sequentially consistent).
@@ -320,10 +320,11 @@ pub(crate) struct CodeArgs {
     /// M14).
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) zappers: u8,
-    /// Hold one KVM lock more around a page removal, e.g. mmu_lock:read@zap.
+    /// Hold one KVM lock more around a page removal, e.g. mmu_lock:read@zap; beside an ioctl, around that or one
+    /// SEAMCALL of it, as for `check what-if`.
     #[arg(long, value_name = "LOCK:MODE@PATH")]
     pub(crate) hold: Vec<String>,
-    /// Drop a KVM lock from it, e.g. mmu_lock@zap.
+    /// Drop a KVM lock, e.g. mmu_lock@zap, or mmu_lock@KVM_TDX_INIT_VCPU/TDH.VP.INIT@1.
     #[arg(long, value_name = "LOCK@PATH")]
     pub(crate) drop: Vec<String>,
     /// 0-step is armed on every vCPU at the start.
@@ -341,9 +342,14 @@ pub(crate) struct CodeArgs {
     /// Kernel profile: a version, or a .toml file.
     #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
     pub(crate) kernel: String,
-    /// Change a decision of the protocol (`check list --decisions`).
+    /// Change a decision of the protocol (`check list --decisions`), or what the TD is at the start:
+    /// finalized, populated (true or false).
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Run this ioctl as a thread beside the zapper, with finalized=false: KVM_TDX_INIT_VCPU,
+    /// KVM_TDX_INIT_VCPU:create, KVM_TDX_INIT_VCPU:write, or up to 6.18 KVM_TDX_INIT_MEM_REGION; up to two.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) with: Vec<String>,
     /// What must never happen: any property that is not about the end (`check list` names them); real
     /// threads do not see no-vcpu-inside and flag-under-mmu-lock.
     #[arg(long, value_name = "PROPERTY", default_value = "no-second-busy")]

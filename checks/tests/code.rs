@@ -245,3 +245,71 @@ fn what_the_code_or_an_engine_can_not_do_is_refused_with_a_reason() {
         assert!(words(&ended.err).contains(says), "{args:?}: {}", ended.err);
     }
 }
+
+/// M27: an ioctl beside the zapper, in the words of `check what-if`.
+const BESIDE: [&str; 5] = [
+    "code",
+    "--kernel=6.19",
+    "--with=KVM_TDX_INIT_VCPU",
+    "--set=finalized=false",
+    "--set=populated=true",
+];
+const DROPPED: &str = "--drop=mmu_lock@KVM_TDX_INIT_VCPU/TDH.VP.INIT@1";
+
+#[test]
+fn an_ioctl_beside_the_zapper_is_run_with_the_locks_that_its_kernel_gives_it() {
+    let broken = ended(&[&BESIDE[..], &[DROPPED, "--laps=1", "--fewest"]].concat());
+    assert_eq!(broken.status, Some(10), "{}", broken.err);
+    insta::assert_snapshot!("code_beside_M27", broken.out);
+    let fixed = ended(&[&BESIDE[..], &["--property=no-bug-on"]].concat());
+    assert_eq!(fixed.status, Some(0), "{}", fixed.err);
+    let vacuous = ended(&BESIDE);
+    assert_eq!(vacuous.status, Some(11), "{}", vacuous.err);
+    let against = [DROPPED, "--memory=rmw", "--against=flag_clear=before-retry"];
+    let parts = ended(&[&BESIDE[..], &against].concat());
+    assert_eq!(parts.status, Some(14), "{}", parts.err);
+}
+
+#[test]
+fn a_schedule_beside_an_ioctl_is_made_again_from_its_file() {
+    let path = scratch("code-beside").join("schedule.json");
+    let path = path.display().to_string();
+    let save = format!("--save={path}");
+    let found = json(&[&BESIDE[..], &[DROPPED, "--engine=shuttle", &save, "--json"]].concat());
+    assert_eq!(found.0, Some(10));
+    let beside = &found.1["request"]["beside"];
+    assert_eq!(beside["with"][0], "KVM_TDX_INIT_VCPU");
+    assert_eq!(beside["drop"][0], DROPPED.trim_start_matches("--drop="));
+    assert_eq!(
+        (&beside["finalized"], &beside["populated"]),
+        (&false.into(), &true.into())
+    );
+    let again = json(&["code", "--replay", &path, "--json"]);
+    assert_eq!(again.0, Some(10));
+    assert_eq!(again.1["answer"]["events"], found.1["answer"]["events"]);
+}
+
+#[test]
+fn what_the_code_does_not_have_beside_the_zapper_is_refused() {
+    for (args, says) in [
+        (&["--with=KVM_TDX_INIT_VCPU"][..], "finalized=false"),
+        (&["--set=finalized=false"], "name an ioctl"),
+        (&["--vcpus=0"], "nothing to interleave"),
+        (
+            &["--with=KVM_TDX_FINALIZE_VM", "--set=finalized=false"],
+            "does not exist as code",
+        ),
+        (
+            &[
+                "--with=KVM_TDX_INIT_VCPU",
+                "--set=finalized=false",
+                "--window=block",
+            ],
+            "whole",
+        ),
+    ] {
+        let ended = ended(&[&["code"], args].concat());
+        assert_eq!(ended.status, Some(2), "{args:?}");
+        assert!(words(&ended.err).contains(says), "{args:?}: {}", ended.err);
+    }
+}

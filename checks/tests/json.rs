@@ -151,6 +151,14 @@ fn answers_of_the_code_have_the_documented_fields_and_no_others() {
         &[
             "code",
             "--json",
+            "--with=KVM_TDX_INIT_VCPU",
+            "--set=finalized=false",
+            "--set=populated=true",
+            "--hold=mmu_lock:write@KVM_TDX_INIT_VCPU",
+        ],
+        &[
+            "code",
+            "--json",
             "--engine=shuttle",
             "--pct=3",
             "--set=kick=none",

@@ -6,11 +6,12 @@ mod common;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
 use seamcheck_model::resource::{LockKind, Mode, Resource};
+use seamcheck_model::scenario;
 use seamcheck_model::status::Operand;
 use seamcheck_model::system::Agent;
 use seamcheck_model::table::LockTable;
 use seamcheck_model::threads::{
-    Budget, Entry, Event, Leaf, Scenario, Strategy, Version, lock_kinds, run_under_shuttle,
+    Beside, Budget, Entry, Event, Leaf, Scenario, Strategy, Version, lock_kinds, run_under_shuttle,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -59,6 +60,46 @@ fn acquisitions(journal: &[Entry], agent: Agent) -> Vec<(Leaf, Row)> {
     calls
 }
 
+/// Rows per leaf, as they were made.
+type Rows = Arc<Mutex<BTreeMap<Leaf, Vec<Row>>>>;
+
+/// Adds what these agents acquire in many schedules, to the end of each: none breaks this property.
+fn run(scenario: &Scenario, agents: &'static [Agent], rows: &Rows) {
+    let rows = Arc::clone(rows);
+    let budget = Budget {
+        strategy: Strategy::Random,
+        schedules: 500,
+        seed: 7,
+    };
+    let report = run_under_shuttle(scenario, Property::EpochEmpty, &budget, move |journal| {
+        let mut rows = rows.lock().expect("not poisoned");
+        let calls = agents
+            .iter()
+            .flat_map(|agent| acquisitions(journal, *agent));
+        for (leaf, made) in calls {
+            let known = rows.entry(leaf).or_default();
+            if !known.contains(&made) {
+                known.push(made);
+            }
+        }
+        Ok(())
+    });
+    assert_eq!(report.expect("implemented").violation, None);
+}
+
+/// Ioctls of 6.16 before the TD is finalized, the page there from the start unless one adds it.
+fn beside(threads: &[&str]) -> Beside {
+    let kernel = common::profile("6.16").expect("built in");
+    let asked = scenario::Scenario {
+        vcpus: 0,
+        threads: threads.iter().map(|name| (*name).to_owned()).collect(),
+        finalized: false,
+        populated: threads.len() > 1,
+        ..scenario::Scenario::default()
+    };
+    Beside::of(&kernel, &asked).expect("exists as code")
+}
+
 fn whole(module: Version, armed: bool) -> Scenario {
     let decisions = common::profile("6.16").expect("built in").decisions;
     Scenario {
@@ -71,29 +112,23 @@ fn whole(module: Version, armed: bool) -> Scenario {
 /// The rows of acquisitions that each leaf made, in many schedules, the shortest first. One that was cut off
 /// by a BUSY has to be the beginning of another.
 fn recorded(module: Version) -> BTreeMap<Leaf, Vec<Acquisitions>> {
-    let rows: Arc<Mutex<BTreeMap<Leaf, Vec<Row>>>> = Arc::default();
+    let rows = Rows::default();
     for armed in [false, true] {
-        let rows = Arc::clone(&rows);
-        let budget = Budget {
-            strategy: Strategy::Random,
-            schedules: 500,
-            seed: 7,
-        };
-        let oracle = move |journal: &[Entry]| {
-            let agents = [Agent::Zapper, Agent::Vcpu(0), Agent::Vcpu(1)];
-            let mut rows = rows.lock().expect("not poisoned");
-            let made = agents.into_iter();
-            for (leaf, made) in made.flat_map(|agent| acquisitions(journal, agent)) {
-                let known = rows.entry(leaf).or_default();
-                if !known.contains(&made) {
-                    known.push(made);
-                }
-            }
-            Ok(())
-        };
-        let scenario = whole(module, armed);
-        let report = run_under_shuttle(&scenario, Property::NoSecondBusy, &budget, oracle);
-        assert_eq!(report.expect("implemented").violation, None);
+        let agents = &[Agent::Zapper, Agent::Vcpu(0), Agent::Vcpu(1)];
+        run(&whole(module, armed), agents, &rows);
+    }
+    let decisions = common::profile("6.16").expect("built in").decisions;
+    for threads in [
+        &["KVM_TDX_INIT_VCPU", "KVM_TDX_INIT_VCPU:create"][..],
+        &["KVM_TDX_INIT_MEM_REGION"],
+    ] {
+        let mut scenario = Scenario::whole(decisions, 0, 2);
+        (scenario.module, scenario.beside) = (module, beside(threads));
+        run(
+            &scenario,
+            &[Agent::Zapper, Agent::Thread(0), Agent::Thread(1)],
+            &rows,
+        );
     }
     let rows = rows.lock().expect("not poisoned").clone();
     rows.into_iter()
@@ -206,6 +241,10 @@ fn a_changed_row_is_noticed() {
     let epoch = r#"{ acquire = "TD_EPOCH", mode = "exclusive", busy = "TD_EPOCH" },"#;
     let tdr = r#"{ acquire = "TDR", mode = "shared", busy = "RCX" },"#;
     let guest = r#"{ acquire = "SEPT_ENTRY", mode = "guest", busy = "RCX" },"#;
+    let init = r#"{ acquire = "TDR", mode = "exclusive", busy = "TDR" },"#;
+    let create = r#"{ acquire = "TDR", mode = "shared", busy = "RDX" },"#;
+    let addcx = r#"{ acquire = "TDVPR", mode = "exclusive", busy = "RDX" },"#;
+    let add = r#"{ acquire = "PAGE_PAMT", mode = "exclusive", busy = "R8" },"#;
     for (leaf, from, to) in [
         (
             "TDH.MEM.RANGE.BLOCK",
@@ -218,6 +257,10 @@ fn a_changed_row_is_noticed() {
             epoch,
             format!("{}\n{}", epoch.replace("TD_EPOCH", "SEPT_TREE"), epoch),
         ),
+        ("TDH.VP.INIT", init, init.replace("exclusive", "shared")),
+        ("TDH.VP.CREATE", create, create.replace("RDX", "RCX")),
+        ("TDH.VP.ADDCX", addcx, addcx.replace("exclusive", "shared")),
+        ("TDH.MEM.PAGE.ADD", add, add.replace("R8", "RCX")),
         (
             "TDG.MEM.PAGE.ACCEPT",
             guest,

@@ -5,11 +5,12 @@ use crate::suite::Run;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
-use seamcheck_model::threads::Version;
+use seamcheck_model::threads::{Beside, Version};
 
 /// Why a question is none for the code, if it is none.
 pub(super) fn beyond_the_code(run: &Run, property: Property) -> Option<&'static str> {
     let (asked, plain) = (&run.scenario, Scenario::default());
+    let beside = not_beside(run);
     let reasons = [
         (
             property.is_liveness(),
@@ -20,16 +21,9 @@ pub(super) fn beyond_the_code(run: &Run, property: Property) -> Option<&'static 
             Version::from_key(&run.module).is_none(),
             "this module is not there as code",
         ),
+        (beside.is_some(), beside.unwrap_or_default()),
         (
-            !asked.finalized || asked.populated,
-            "the TD of the code is finalized, and no ioctl adds pages to it",
-        ),
-        (
-            !asked.threads.is_empty(),
-            "no other thread runs beside the code's zapper and vCPUs: what the ioctl does is the model's alone",
-        ),
-        (
-            asked.vcpus == 0,
+            asked.vcpus == 0 && asked.threads.is_empty(),
             "without a vCPU there is nothing to interleave in the code",
         ),
         (
@@ -57,12 +51,22 @@ pub(super) fn beyond_the_code(run: &Run, property: Property) -> Option<&'static 
     found.map(|(_, reason)| *reason)
 }
 
+/// Why those beside zapper and vCPUs, and the TD that they find, are not the code's.
+fn not_beside(run: &Run) -> Option<&'static str> {
+    let profile = run.question().ok()?.profile;
+    let refused = Beside::of(&profile, &run.scenario).err()?;
+    Some(refused.reason())
+}
+
 /// The scenario that the code has: vCPUs that may move or be created late, and a zapper or two, each with a
-/// page in an inode of its own.
+/// page in an inode of its own; or ioctls before the TD is finalized.
 pub(super) fn is_plain(run: &Run) -> bool {
     let zappers = run.scenario.zappers;
     let is_asked_smaller = run.scenario.late || zappers > 1;
     let plain = Scenario {
+        threads: run.scenario.threads.clone(),
+        finalized: run.scenario.finalized,
+        populated: run.scenario.populated && !run.scenario.finalized,
         vcpus: run.scenario.vcpus,
         zappers,
         pages: zappers,
@@ -78,5 +82,6 @@ pub(super) fn is_plain(run: &Run) -> bool {
         zero_step: run.scenario.zero_step || !is_asked_smaller,
         ..Scenario::default()
     };
-    run.scenario == plain && run.scenario.vcpus > 0
+    let somebody = run.scenario.vcpus > 0 || !run.scenario.threads.is_empty();
+    run.scenario == plain && somebody && not_beside(run).is_none()
 }

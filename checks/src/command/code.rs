@@ -4,19 +4,22 @@ use super::{Failure, cut_short, explain, output};
 use crate::cli::CodeArgs;
 use crate::engine::{Limits, Watch};
 use crate::exit::Exit;
-use crate::forms::code::request::{guest_of, version};
+use crate::forms::code::request::guest_of;
+use crate::forms::code::version::version;
 use crate::forms::code::{
-    CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, fewest, schedule,
+    BesideText, CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, fewest,
+    schedule,
 };
 use crate::question::{DROP, HOLD, Question, QuestionError, Source};
 use crate::report::{grouped, of_form, rests_on_text};
+use crate::scenario_text;
 use crate::suite::Form;
 use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::threads;
+use seamcheck_model::threads::{self, Window};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -94,10 +97,10 @@ fn exit_of(answer: &CodeAnswer, verdict: Verdict) -> Exit {
 
 fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let usage = |text: String| Failure::from(QuestionError::Usage(text));
-    let (set, against) = (
-        changes("set", &args.set)?,
-        changes("against", &args.against)?,
-    );
+    let (of_the_td, set) = split_set(&args.set);
+    let (set, against) = (changes("set", &set)?, changes("against", &args.against)?);
+    let beside = beside(args, &of_the_td)?;
+    let is_beside = !beside.with.is_empty();
     let (module, kernel) = (Source::module("1.5.05")?, Source::kernel(&args.kernel)?);
     let locks = lock_changes(args)?;
     let set = set.into_iter().chain(locks).collect();
@@ -105,9 +108,15 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let (decisions, profile) = (&question.decisions, &question.profile);
     let base = CodeRequest::new(args.engine, &args.kernel, decisions, profile);
     let window = args.window.as_deref().map(|name| choice("window", name));
-    let window = window.transpose()?.unwrap_or(base.window);
+    let usual = if is_beside {
+        Window::Whole
+    } else {
+        base.window
+    };
+    let window = window.transpose()?.unwrap_or(usual);
     let guest = args.guest.as_deref().map(|name| choice("guest", name));
-    let vcpus = args.vcpus.map_or(base.vcpus, usize::from);
+    let usual = if is_beside { 0 } else { base.vcpus };
+    let vcpus = args.vcpus.map_or(usual, usize::from);
     let request = CodeRequest {
         memory: choice("memory", &args.memory)?,
         module: version(&args.module).map_err(usage)?,
@@ -126,6 +135,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         barriers_in_locks: args.barriers_in_locks,
         migrate: args.migrate,
         late: args.late,
+        beside,
         preemptions: args.preemptions.map(usize::from),
         fewest: args.fewest,
         executions: args.executions as usize,
@@ -145,11 +155,15 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
 /// What `--drop` and `--hold` change, in this order: a writer may become a reader.
 fn lock_changes(args: &CodeArgs) -> Result<Vec<(String, String)>, Failure> {
     let mut changes = Vec::new();
+    if !args.with.is_empty() {
+        // Those of a run beside ioctls go with them.
+        return Ok(changes);
+    }
     for (flag, given) in [(DROP, &args.drop), (HOLD, &args.hold)] {
         for change in given {
             if !change.ends_with("@zap") {
                 return Err(Failure::from(QuestionError::Usage(format!(
-                    "`--{flag} {change}`: of the KVM locks of code paths the code has those of a page \
+                    "`--{flag} {change}`: without an ioctl (--with) the code has the KVM locks of a page \
                      removal, as in mmu_lock:read@zap"
                 ))));
             }
@@ -157,6 +171,39 @@ fn lock_changes(args: &CodeArgs) -> Result<Vec<(String, String)>, Failure> {
         }
     }
     Ok(changes)
+}
+
+/// Settings of the TD apart from decisions.
+fn split_set(given: &[String]) -> (Vec<&String>, Vec<String>) {
+    let of_the_td = |change: &&String| {
+        let name = change.split_once('=').map(|(name, _)| name);
+        matches!(name, Some("finalized" | "populated"))
+    };
+    let decisions = given.iter().filter(|change| !of_the_td(change));
+    (
+        given.iter().filter(of_the_td).collect(),
+        decisions.cloned().collect(),
+    )
+}
+
+/// Who is beside the zapper, and the TD they find.
+fn beside(args: &CodeArgs, of_the_td: &[&String]) -> Result<BesideText, QuestionError> {
+    let mut td = Scenario::default();
+    for change in of_the_td {
+        let (name, value) = change.split_once('=').unwrap_or((change, ""));
+        scenario_text::set(&mut td, name, value)?;
+    }
+    let (hold, drop) = match args.with.is_empty() {
+        true => (Vec::new(), Vec::new()),
+        false => (args.hold.clone(), args.drop.clone()),
+    };
+    Ok(BesideText {
+        with: args.with.clone(),
+        hold,
+        drop,
+        finalized: td.finalized,
+        populated: td.populated,
+    })
 }
 
 /// `NAME=VALUE`s of a flag, names checked.
@@ -250,8 +297,9 @@ fn rests_on(request: &CodeRequest) -> Result<Vec<u64>, Failure> {
         ..Scenario::default()
     };
     let mut question = request.question(scenario)?;
-    let named = Source::kernel(&request.kernel).and_then(|kernel| kernel.profile());
-    if let Ok(mut profile) = named {
+    if request.beside.is_nobody()
+        && let Ok(mut profile) = Source::kernel(&request.kernel).and_then(|kernel| kernel.profile())
+    {
         if profile.zap.locks != question.profile.zap.locks {
             profile.zap = question.profile.zap;
         }

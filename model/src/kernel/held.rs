@@ -18,6 +18,12 @@ impl KvmHeld {
     /// No lock.
     pub const NONE: Self = Self { read: 0, write: 0 };
 
+    /// True when there is no lock in it.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.read | self.write == 0
+    }
+
     /// Adds a lock.
     #[must_use]
     pub const fn with(mut self, lock: KvmLock, mode: KvmMode) -> Self {

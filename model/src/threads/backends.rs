@@ -10,6 +10,7 @@
 use super::event;
 use super::kvm::OUTSIDE_GUEST_MODE;
 use super::runtime::{Bits, Flag, Mode, Order, Runtime};
+use crate::resource::Resource;
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 
@@ -226,7 +227,7 @@ engine!(on_shuttle, shuttle);
 engine!(on_std, std);
 
 macro_rules! runtime {
-    ($Runtime:ty, $module:ident, $engine:ident, $Flag:ident, $Mode:ident, $step:expr, $choose:expr, $record:expr) => {
+    ($Runtime:ty, $module:ident, $engine:ident, $Flag:ident, $Mode:ident, $step:expr, $choose:expr, $journal:ident) => {
         impl Runtime for $Runtime {
             type Flag = $module::$Flag;
             type Mode = $module::$Mode;
@@ -256,7 +257,15 @@ macro_rules! runtime {
             }
 
             fn record(entry: event::Entry) {
-                $record(entry);
+                $journal::record(entry);
+            }
+
+            fn recorded() -> usize {
+                $journal::recorded()
+            }
+
+            fn record_while_held(refused: event::Entry, resource: Resource, since: usize) {
+                $journal::record_while_held(refused, resource, since);
             }
         }
     };
@@ -270,7 +279,7 @@ runtime!(
     ExchangedMode,
     at_once,
     |_| 0,
-    event::record
+    event
 );
 runtime!(
     LoomRmw,
@@ -280,7 +289,7 @@ runtime!(
     RmwMode,
     at_once,
     |_| 0,
-    event::record
+    event
 );
 runtime!(
     Shuttle,
@@ -290,18 +299,25 @@ runtime!(
     PlainMode,
     step_by_shuttle,
     by_shuttle,
-    event::record
+    event
 );
 runtime!(
-    Std,
-    on_std,
-    std,
-    PlainFlag,
-    PlainMode,
-    at_once,
-    by_hash,
-    |_| ()
+    Std, on_std, std, PlainFlag, PlainMode, at_once, by_hash, nowhere
 );
+
+/// Real threads have no journal.
+mod nowhere {
+    use super::event::Entry;
+    use crate::resource::Resource;
+
+    pub(super) const fn record(_: Entry) {}
+
+    pub(super) const fn recorded() -> usize {
+        0
+    }
+
+    pub(super) const fn record_while_held(_: Entry, _: Resource, _: usize) {}
+}
 
 /// Nothing.
 const fn at_once() {}

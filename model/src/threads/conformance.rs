@@ -245,8 +245,13 @@ fn in_kvm(
             (freeze && outcome == 0).then_some(Event::FreezeMirrorSpte)
         }
         Instr::ThawMirrorSpte => Some(Event::ThawMirrorSpte),
+        Instr::Unlock { .. } if is_ioctl(system, part) => Some(Event::DropLocks),
         Instr::Unlock { .. } if mmu_lock(text.held).is_none() => Some(Event::EndZap),
         Instr::Unlock { .. } => Some(Event::Unlock),
+        Instr::Lock { locks } => Some(Event::TakeLocks(locks)),
+        Instr::Release => Some(Event::DropLocks),
+        Instr::Premap => Some(Event::Premapped(outcome == 0)),
+        Instr::IoctlStatus { .. } if outcome == 2 => Some(Event::BugOn),
         Instr::StoreFlag { value } => Some(Event::StoreFlag(value)),
         Instr::Kick {
             step: KickStep::Visit,
@@ -271,6 +276,11 @@ fn in_kvm(
         Instr::AugStatus => Some(Event::AugStatus(outcome)),
         _ => None,
     }
+}
+
+/// An ioctl thread's program.
+fn is_ioctl(system: &System, part: Part) -> bool {
+    part != Part::Vcpu && !system.is_zapper(part)
 }
 
 fn in_module(

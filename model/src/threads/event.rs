@@ -4,6 +4,7 @@
 //! are the same event (`conformance`).
 
 use crate::closed_enum::{ClosedEnum, closed_enum};
+use crate::kernel::KvmHeld;
 use crate::resource::{KvmMode, Mode, Resource};
 use crate::status::{Operand, StatusWord};
 use crate::system::Agent;
@@ -19,6 +20,10 @@ closed_enum! { "leaf",
         Enter = "TDH.VP.ENTER": "tdh_vp_enter.c",
         Aug = "TDH.MEM.PAGE.AUG": "tdh_mem_page_aug.c",
         Write = "TDH.VP.WR": "tdh_vp_rd_wr.c",
+        Create = "TDH.VP.CREATE": "tdh_vp_create.c",
+        AddCx = "TDH.VP.ADDCX": "tdh_vp_addcx.c",
+        Init = "TDH.VP.INIT@1": "tdh_vp_init.c, leaf version 1",
+        Add = "TDH.MEM.PAGE.ADD": "tdh_mem_page_add.c",
         Accept = "TDG.MEM.PAGE.ACCEPT": "tdg_mem_page_accept.c",
         AttrRead = "TDG.MEM.PAGE.ATTR.RD": "tdg_mem_page_attr_rd.c",
         AttrWrite = "TDG.MEM.PAGE.ATTR.WR": "tdg_mem_page_attr_wr.c",
@@ -93,6 +98,13 @@ pub enum Event {
     FaultLock(u8),
     /// What became of TDH.MEM.PAGE.AUG: 0 mapped, 1 RET_PF_RETRY, 2 KVM_BUG_ON.
     AugStatus(u8),
+
+    /// An ioctl has taken KVM locks: its own, or those around a call.
+    TakeLocks(KvmHeld),
+    /// It drops the locks around a call, or all it has.
+    DropLocks,
+    /// It mapped the page in the mirror page table, or (`false`) found it mapped.
+    Premapped(bool),
 
     /// A try-lock.
     Acquire {
@@ -225,6 +237,18 @@ impl std::fmt::Display for Event {
             Self::AugStatus(0) => f.write_str("the page is mapped"),
             Self::AugStatus(1) => f.write_str("RET_PF_RETRY"),
             Self::AugStatus(_) => f.write_str("KVM_BUG_ON fires"),
+            Self::TakeLocks(held) => {
+                let mut locks: Vec<_> = held.iter().map(|(lock, _)| lock).collect();
+                locks.sort_by_key(|lock| lock.rank());
+                let locks: Vec<&str> = locks.into_iter().map(ClosedEnum::key).collect();
+                match locks[..] {
+                    [] => f.write_str("takes no KVM lock"),
+                    _ => write!(f, "takes {}", locks.join(", ")),
+                }
+            }
+            Self::DropLocks => f.write_str("drops its KVM locks"),
+            Self::Premapped(true) => f.write_str("maps the page in the mirror page table only"),
+            Self::Premapped(false) => f.write_str("finds the page in the mirror page table"),
             Self::Acquire {
                 resource,
                 mode,
@@ -288,6 +312,17 @@ std::thread_local! {
 /// coroutines on one.
 pub(super) fn record(entry: Entry) {
     JOURNAL.with_borrow_mut(|journal| journal.push(entry));
+}
+
+/// A refusal by somebody who held the lock between the event number `since` and now. The refused thread has
+/// made no event in between.
+pub(super) fn record_while_held(refused: Entry, resource: Resource, since: usize) {
+    JOURNAL.with_borrow_mut(|journal| {
+        let released = |entry: &Entry| entry.event == Event::Release(resource);
+        let since = since.min(journal.len());
+        let last = journal[since..].iter().rposition(released);
+        journal.insert(last.map_or(journal.len(), |at| since + at), refused);
+    });
 }
 
 /// How many events are in it.

@@ -33,8 +33,9 @@ pub(super) fn happened(journal: &[Entry]) -> PropertySet {
         };
         happened |= about.iter().fold(0, |set, property| set | property.bit());
         marked |= *event == Event::MarkHostPriority;
-        if by_zapper && let Event::Call { no_fail, .. } = event {
-            *attempted = !no_fail;
+        if by_zapper && let Event::Call { no_fail, leaf } = event {
+            // An ioctl's call may fail.
+            *attempted = !no_fail && [Leaf::Block, Leaf::Track, Leaf::Remove].contains(leaf);
         }
     }
     happened

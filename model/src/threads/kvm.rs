@@ -2,18 +2,24 @@
 
 mod fault;
 mod in_guest;
+mod init_vcpu;
 mod interrupts;
+mod ioctl;
 mod kick;
+mod locks;
+mod mem_region;
 mod mmu_lock;
 mod vcpu;
 mod zap;
 
+use super::beside::Beside;
 use super::module::Td;
 use super::runtime::{Bits, Flag, Mode, Runtime};
 use super::scenario::Scenario;
 use crate::kernel::Decisions;
 use crate::property::{Property, PropertySet};
 use interrupts::Interrupts;
+use locks::KvmLocks;
 use mmu_lock::MmuLock;
 
 // include/linux/kvm_host.h
@@ -40,12 +46,14 @@ pub(super) struct Kvm<R: Runtime> {
     scenario: Scenario,
     wait_for_sept_zap: R::Flag,
     mmu_lock: MmuLock<R>,
+    /// The other locks of KVM's, where anybody meets on one.
+    locks: Option<KvmLocks<R>>,
     /// The mirror SPTE of each page.
     mirrors: Vec<R::Word>,
     vcpus: Vec<Vcpu<R>>,
     /// `kvm->online_vcpus`, a bit for each so that they can be created in any order.
     online: R::Word,
-    /// How many vCPUs still go round: a zapper that waits for a page to be mapped again stops when
+    /// How many vCPUs and ioctls still go round: a zapper that waits for a page to be mapped again stops when
     /// nobody is left to map it.
     running: R::Word,
     td: Td<R>,
@@ -127,6 +135,7 @@ impl<R: Runtime> Kvm<R> {
             scenario: *scenario,
             wait_for_sept_zap: R::Flag::new(),
             mmu_lock: MmuLock::new(),
+            locks: (scenario.beside != Beside::NOBODY).then(KvmLocks::new),
             mirrors: (0..scenario.zappers.count())
                 .map(|_| {
                     R::Word::new(if present {
@@ -138,7 +147,7 @@ impl<R: Runtime> Kvm<R> {
                 .collect(),
             vcpus: (0..scenario.vcpus).map(vcpu).collect(),
             online: R::Word::new(online),
-            running: R::Word::new(scenario.vcpus as u64),
+            running: R::Word::new(scenario.others() as u64),
             td: Td::new(scenario),
         }
     }

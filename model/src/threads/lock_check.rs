@@ -95,8 +95,8 @@ impl<R: Runtime> TryLock for Subject<R> {
         match (self, contender.mode, contender.side) {
             (Self::Sharex(lock), Mode::Shared, _) => lock.acquire_shared(),
             (Self::Sharex(lock), ..) => lock.acquire_exclusive(),
-            (Self::HostPriority(lock), Mode::Shared, side) => lock.acquire_shared(side),
-            (Self::HostPriority(lock), _, side) => lock.acquire_exclusive(side),
+            (Self::HostPriority(lock), Mode::Shared, side) => lock.acquire_shared(side, |_| ()),
+            (Self::HostPriority(lock), _, side) => lock.acquire_exclusive(side, |_| ()),
             (Self::SeptEntry(entry), _, Side::Host) => entry.acquire_host(|_| ()),
             (Self::SeptEntry(entry), _, Side::Guest) => entry.acquire_guest(|_| ()),
         }

@@ -10,7 +10,7 @@ mod host_priority;
 mod sept_entry;
 mod sharex;
 
-pub use host_priority::SharexHostPriority;
+pub use host_priority::{SharexHostPriority, SharexStep};
 pub use sept_entry::{EntryStep, SeptEntry, TDEL, TDHP};
 pub use sharex::Sharex;
 
@@ -64,15 +64,20 @@ impl<R: Runtime> Lock<R> {
         }
     }
 
-    /// By a SEAMCALL.
-    pub(super) fn acquire(&self, mode: Mode) -> Attempt {
-        match (self, mode) {
+    /// By a SEAMCALL. `note` is called after the operation that decides it.
+    pub(super) fn acquire(&self, mode: Mode, mut note: impl FnMut(SharexStep)) -> Attempt {
+        let attempt = match (self, mode) {
+            (Self::HostPriority(lock), Mode::Shared) => {
+                return lock.acquire_shared(Side::Host, note);
+            }
+            (Self::HostPriority(lock), _) => return lock.acquire_exclusive(Side::Host, note),
             (Self::Uncontended, _) => Attempt::Taken,
             (Self::Sharex(lock), Mode::Shared) => lock.acquire_shared(),
             (Self::Sharex(lock), _) => lock.acquire_exclusive(),
-            (Self::HostPriority(lock), Mode::Shared) => lock.acquire_shared(Side::Host),
-            (Self::HostPriority(lock), _) => lock.acquire_exclusive(Side::Host),
-        }
+        };
+        let taken = attempt == Attempt::Taken;
+        note(SharexStep::Decided { taken });
+        attempt
     }
 
     pub(super) fn release(&self, mode: Mode) {

@@ -147,26 +147,22 @@ fn run(
     let scenario = *scenario;
     let held = Arc::new(Mutex::new(held));
     let holding = Arc::clone(&held);
-    let mut report = explore(
-        bounds,
-        scenario.vcpus + scenario.zappers.count(),
-        move |tally| {
-            let met = match memory {
-                Memory::Weak => execute::<Loom>(&scenario),
-                Memory::SequentiallyConsistent => execute::<LoomRmw>(&scenario),
-            };
-            tally.met = tally.met.and(met);
-            tally.second_calls += usize::from(met.second_calls > 0);
-            tally.turned_back += usize::from(met.turned_back > 0);
-            let journal = event::take_journal();
-            let mut held = holding.lock().unwrap_or_else(PoisonError::into_inner);
-            let parts = held.as_mut().is_some_and(|held| held.hold(&journal));
-            if met.violates(property) {
-                tally.violation = Some(journal);
-            }
-            tally.violation.is_some() || parts
-        },
-    );
+    let mut report = explore(bounds, scenario.threads(), move |tally| {
+        let met = match memory {
+            Memory::Weak => execute::<Loom>(&scenario),
+            Memory::SequentiallyConsistent => execute::<LoomRmw>(&scenario),
+        };
+        tally.met = tally.met.and(met);
+        tally.second_calls += usize::from(met.second_calls > 0);
+        tally.turned_back += usize::from(met.turned_back > 0);
+        let journal = event::take_journal();
+        let mut held = holding.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = held.as_mut().is_some_and(|held| held.hold(&journal));
+        if met.violates(property) {
+            tally.violation = Some(journal);
+        }
+        tally.violation.is_some() || parts
+    });
     if report.capped && report.violation.is_some() {
         report.capped = false;
     }

@@ -5,6 +5,7 @@
 //! model of another engine. docs/code.md says what each engine can and cannot say.
 
 mod backends;
+mod beside;
 pub mod conformance;
 mod event;
 pub mod guided;
@@ -23,6 +24,7 @@ mod watch;
 mod zappers;
 
 pub use backends::{Loom, LoomRmw, Shuttle, Std};
+pub use beside::{Around, Beside, Ioctl, IoctlThread, NotAsCode};
 pub use event::{Entry, Event, Leaf};
 pub use kvm::Met;
 pub use loom_run::{

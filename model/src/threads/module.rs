@@ -9,6 +9,7 @@ mod epoch;
 mod page;
 mod seamcalls;
 mod tdcalls;
+mod vcpu_setup;
 mod vp_enter;
 
 pub(super) use call::Current;
@@ -16,16 +17,19 @@ pub(super) use page::Page;
 pub(super) use seamcalls::{
     tdh_mem_page_aug, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_track, tdh_vp_wr,
 };
+pub(super) use vcpu_setup::{tdh_mem_page_add, tdh_vp_addcx, tdh_vp_create, tdh_vp_init};
 pub(super) use vp_enter::{
     ExitReason, Tdvps, begin_in_guest, leave_guest, status_of, tdh_vp_enter,
 };
 
 use super::backends::Std;
+use super::beside::Ioctl;
 use super::locks::Lock;
 use super::runtime::Runtime;
 use super::scenario::{Grain, Scenario};
 use crate::closed_enum::{ClosedEnum, closed_enum};
 use crate::resource::{LockKind, Resource};
+use crate::system::Agent;
 use epoch::EpochTracking;
 
 closed_enum! { "module version",
@@ -46,30 +50,41 @@ pub(super) struct Td<R: Runtime> {
     sept_tree: Lock<R>,
     pages: Vec<Page<R>>,
     tdvpr: Vec<Lock<R>>,
+    /// Those of vCPUs that ioctl threads set up, each one of its own.
+    new_tdvpr: Vec<Lock<R>>,
+    /// OP_STATE is RUNNABLE, else INITIALIZED: no leaf here changes it.
+    runnable: bool,
 }
 
 impl<R: Runtime> Td<R> {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let order = scenario.lock_words;
-        let host_priority = || match scenario.grain {
-            Grain::Full => Lock::new(LockKind::SharexHostPriority, order),
-            Grain::Contended => Lock::Uncontended,
+        let beside = scenario.beside;
+        let a_word = |is_contended: bool| match scenario.grain {
+            Grain::Contended if !is_contended => Lock::Uncontended,
+            _ => Lock::new(LockKind::SharexHostPriority, order),
         };
+        let host_priority = || a_word(false);
         let tree = match scenario.module {
             Version::V1_5_05 => LockKind::Sharex,
             Version::V2_0_12 => LockKind::SharexHostPriority,
         };
         Self {
             version: scenario.module,
-            tdr: host_priority(),
+            tdr: a_word(beside.takes_tdr()),
             op_state: host_priority(),
             epoch_lock: Lock::new(LockKind::Sharex, order),
             epoch: EpochTracking::new(scenario.prepared().td_epoch, order),
             sept_tree: Lock::new(tree, order),
             pages: (0..scenario.zappers.count())
-                .map(|_| Page::new(&scenario.prepared(), host_priority(), order))
+                .map(|_| {
+                    let pamt = a_word(beside.does(Ioctl::InitMemRegion));
+                    Page::new(&scenario.prepared(), pamt, order)
+                })
                 .collect(),
             tdvpr: (0..scenario.vcpus).map(|_| host_priority()).collect(),
+            new_tdvpr: beside.ioctls().map(|_| host_priority()).collect(),
+            runnable: beside.finalized,
         }
     }
 
@@ -78,14 +93,19 @@ impl<R: Runtime> Td<R> {
         &self.pages[usize::from(page)]
     }
 
-    /// The word of a lock: of TDVPRs this vCPU's, of PAMT entries this page's. An S-EPT entry has its own.
-    fn lock(&self, resource: Resource, vcpu: usize, page: u8) -> Option<&Lock<R>> {
+    /// The word of a lock: of TDVPRs the one that this agent names, of PAMT entries this page's. An S-EPT entry
+    /// has its own.
+    fn lock(&self, resource: Resource, agent: Agent, page: u8) -> Option<&Lock<R>> {
         match resource {
             Resource::Tdr => Some(&self.tdr),
             Resource::OpState => Some(&self.op_state),
             Resource::TdEpoch => Some(&self.epoch_lock),
             Resource::SeptTree => Some(&self.sept_tree),
-            Resource::Tdvpr => self.tdvpr.get(vcpu),
+            Resource::Tdvpr => match agent {
+                Agent::Vcpu(index) => self.tdvpr.get(usize::from(index)),
+                Agent::Thread(index) => self.new_tdvpr.get(usize::from(index)),
+                Agent::Zapper => None,
+            },
             Resource::PagePamt => Some(&self.page(page).pamt),
             Resource::SeptEntry => None,
         }
@@ -101,7 +121,7 @@ impl<R: Runtime> Td<R> {
 #[must_use]
 pub fn lock_kinds(scenario: &Scenario) -> Vec<(Resource, Option<LockKind>)> {
     let td = Td::<Std>::new(scenario);
-    let kind_of = |resource| match td.lock(resource, 0, 0) {
+    let kind_of = |resource| match td.lock(resource, Agent::Vcpu(0), 0) {
         Some(lock) => lock.kind(),
         None if resource == Resource::SeptEntry => Some(LockKind::SeptEntry),
         None => None,

@@ -11,8 +11,8 @@ use super::zappers::SECOND;
 use crate::system::Agent;
 use std::sync::Arc;
 
-/// Runs a scenario once: the zapper on this thread, each vCPU on one of its own, and a second zapper on the
-/// last.
+/// Runs a scenario once: the zapper on this thread, each vCPU and each ioctl on one of its own, and a second
+/// zapper on the last.
 ///
 /// The decisions are taken as [`Scenario::check`]ed. The journal of the execution is left on this
 /// OS thread.
@@ -23,18 +23,24 @@ pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
     if scenario.in_guest {
         kvm.begin_in_guests();
     }
-    let vcpus: Vec<_> = (0..scenario.vcpus)
+    let vcpus: Vec<_> = (0..scenario.running_vcpus())
         .map(|index| {
             let kvm = Arc::clone(&kvm);
             R::spawn(move || kvm.vcpu_run(Current::new(Agent::Vcpu(index as u8))))
         })
         .collect();
+    let ioctls = scenario.beside.ioctls().map(|(index, thread)| {
+        let kvm = Arc::clone(&kvm);
+        R::spawn(move || kvm.ioctl(Current::new(Agent::Thread(index)), thread))
+    });
+    let ioctls: Vec<_> = ioctls.collect();
     let second = (scenario.zappers.count() > 1).then(|| {
         let kvm = Arc::clone(&kvm);
         R::spawn(move || kvm.zap(Current::new(SECOND).about(1)))
     });
     let met = kvm.zap(Current::new(Agent::Zapper));
     let met = vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()));
+    let met = ioctls.into_iter().fold(met, |met, ioctl| met.and(ioctl()));
     let mut met = second
         .into_iter()
         .fold(met, |met, zapper| met.and(zapper()));

@@ -6,6 +6,7 @@
 //! a load, never on its own.
 
 use super::event::Entry;
+use crate::resource::Resource;
 
 /// A `bool` whose writers never read it: one, or two zappers that mmu_lock keeps apart. Where it does not
 /// (M13) loom has their stores in the order in which they are made.
@@ -92,4 +93,9 @@ pub trait Runtime: 'static {
     /// Notes what was just done. The engine switches threads before an operation and never after,
     /// so that an operation and its note are one step.
     fn record(entry: Entry);
+    /// How many notes there are.
+    fn recorded() -> usize;
+    /// Notes a refusal that was decided while somebody held a lock, between the note number `since` and now:
+    /// before that lock's last release, if it was released meanwhile.
+    fn record_while_held(refused: Entry, resource: Resource, since: usize);
 }

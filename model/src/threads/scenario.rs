@@ -1,9 +1,11 @@
 //! What one run of the code is about.
 
+use super::beside::Beside;
 use super::module::Version;
 use super::runtime::{Order, Runtime};
 use super::zappers::Zappers;
 use crate::closed_enum::closed_enum;
+use crate::kernel::KvmHeld;
 use crate::kernel::decisions::Decisions;
 use crate::kernel::unsupported::{Implemented, Unsupported, is_implemented, refuse_others};
 use crate::system::state::EntryState;
@@ -277,6 +279,8 @@ pub struct Scenario {
     pub lock_words: Order,
     /// See [`Grain`].
     pub grain: Grain,
+    /// Who else there is.
+    pub beside: Beside,
 }
 
 /// The state a window starts from.
@@ -310,6 +314,7 @@ impl Scenario {
             late: false,
             lock_words: Order::Relaxed,
             grain: Grain::Contended,
+            beside: Beside::NOBODY,
         }
     }
 
@@ -335,6 +340,42 @@ impl Scenario {
         refuse_others(IMPLEMENTED, &self.decisions)
     }
 
+    /// The whole removal, first calls made, every interleaving of it: for loom, beside an ioctl.
+    #[must_use]
+    pub const fn beside_ioctls(decisions: Decisions, beside: Beside) -> Self {
+        Self {
+            vcpus: 0,
+            laps: 1,
+            first_call: FirstCall::Made,
+            beside,
+            ..Self::of_window(decisions, Window::Whole)
+        }
+    }
+
+    /// How many vCPUs have a thread: KVM_RUN is refused before the TD is finalized.
+    pub(super) const fn running_vcpus(&self) -> usize {
+        if self.beside.finalized { self.vcpus } else { 0 }
+    }
+
+    /// How many vCPUs and ioctls have a thread.
+    pub(super) fn others(&self) -> usize {
+        self.running_vcpus() + self.beside.ioctls().count()
+    }
+
+    /// How many threads there are, the zappers' among them.
+    pub(super) fn threads(&self) -> usize {
+        self.zappers.count() + self.others()
+    }
+
+    /// The KVM locks around a page removal.
+    pub(super) fn zap_locks(&self) -> KvmHeld {
+        if self.beside == Beside::NOBODY {
+            self.zappers.locks()
+        } else {
+            self.beside.zap
+        }
+    }
+
     /// The first TD_EPOCH is 1; a page that was never blocked has BEPOCH 0.
     pub(super) const fn prepared(&self) -> Prepared {
         let (entry, td_epoch, bepoch) = match self.window {
@@ -342,12 +383,13 @@ impl Scenario {
             Window::Track => (EntryState::Blocked, 1, 1),
             Window::Remove => (EntryState::Blocked, 2, 1),
         };
+        let there = self.beside.populated;
         Prepared {
-            entry,
+            entry: if there { entry } else { EntryState::Free },
             marked: matches!(self.first_call, FirstCall::WasBusyOnEntry),
             td_epoch,
             bepoch,
-            mirror_present: matches!(self.window, Window::Whole),
+            mirror_present: there && matches!(self.window, Window::Whole),
         }
     }
 }

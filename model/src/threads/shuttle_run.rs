@@ -6,6 +6,7 @@ use super::kvm::Met;
 use super::loom_run::{message, quietly};
 use super::run::execute;
 use super::scenario::Scenario;
+use super::watch;
 use crate::kernel::Unsupported;
 use crate::property::Property;
 use shuttle::scheduler::{
@@ -115,7 +116,7 @@ pub fn run_under_shuttle(
         report.met = report.met.and(met);
         report.second_calls += usize::from(met.second_calls > 0);
         report.turned_back += usize::from(met.turned_back > 0);
-        let violated = met.violates(property);
+        let violated = met.violates(property) && watch::is_in_a_live_vm(&journal, property);
         let stop = violated || objection.is_some();
         if let Some(objection) = objection {
             report.objection = Some((objection, steps.clone(), journal.clone()));

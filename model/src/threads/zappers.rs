@@ -59,6 +59,11 @@ impl Zappers {
         self.count
     }
 
+    /// The KVM locks around a removal.
+    pub(super) const fn locks(self) -> KvmHeld {
+        self.locks
+    }
+
     /// How mmu_lock is held during a removal; `None` where it is not.
     #[must_use]
     pub const fn mmu_lock(self) -> Option<KvmMode> {

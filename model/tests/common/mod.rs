@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod beside;
 pub(crate) mod code;
 pub(crate) mod mistake;
 pub(crate) mod random;

@@ -171,6 +171,8 @@ impl CodeAnswer {
         let decided = |name: &str| request.decisions.get(name).map(String::as_str);
         let turns_back =
             decided("vcpu_flag_test") != Some("absent") && decided("flag_raise") != Some("never");
+        // Before the TD is finalized there is no vCPU to turn back.
+        let turns_back = turns_back && request.beside.finalized;
         let property = request.property;
         let needs_it = matches!(property, Property::NoSecondBusy | Property::NoVcpuInside);
         let happened = match request.engine {

@@ -9,8 +9,12 @@ impl CodeRequest {
     /// The bounds in words: they are part of every verdict.
     #[must_use]
     pub fn bounds_text(&self) -> String {
+        let beside = match self.beside.with[..] {
+            [] => String::new(),
+            _ => format!(" beside {}", self.beside.with.join(" and ")),
+        };
         let vcpus = format!(
-            "{} vCPU{} × {} lap{}, {}",
+            "{} vCPU{}{beside} × {} lap{}, {}",
             self.vcpus,
             plural(self.vcpus),
             self.laps,
@@ -40,7 +44,7 @@ impl CodeRequest {
         } else {
             ""
         };
-        if self.engine != Engine::Loom {
+        if self.engine != Engine::Loom || !self.beside.finalized {
             return armed.to_owned();
         }
         let once = if self.guest_once { " once" } else { "" };

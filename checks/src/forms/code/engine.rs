@@ -189,6 +189,13 @@ pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
             Window::Whole.key()
         )));
     }
+    if !request.beside.with.is_empty() {
+        beside_an_ioctl(request)?;
+    } else if request.vcpus == 0 {
+        return Err(QuestionError::Usage(
+            "without a vCPU and without an ioctl (--with) there is nothing to interleave".into(),
+        ));
+    }
     if request.vcpus > MOST.0 || request.laps > MOST.1 {
         return Err(QuestionError::Usage(format!(
             "{} vCPUs and {} laps are asked for; at most {} and {} can be had",
@@ -222,6 +229,18 @@ pub fn check(request: &CodeRequest) -> Result<(), QuestionError> {
         )));
     }
     Ok(())
+}
+
+/// What there is beside an ioctl.
+fn beside_an_ioctl(request: &CodeRequest) -> Result<(), QuestionError> {
+    let text = if request.window != Window::Whole {
+        "beside an ioctl the code removes whole pages: ask for the window `whole`"
+    } else if request.zappers > 1 {
+        "beside an ioctl the code has one zapper"
+    } else {
+        return Ok(());
+    };
+    Err(QuestionError::Usage(text.into()))
 }
 
 fn usage(error: impl std::fmt::Display) -> QuestionError {

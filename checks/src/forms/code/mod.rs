@@ -4,6 +4,7 @@
 //! and in the file of a schedule that is to be made again.
 
 pub mod answer;
+mod beside;
 mod bounds;
 mod by_key;
 pub mod child;
@@ -13,9 +14,11 @@ pub mod held;
 pub mod patience;
 pub mod request;
 pub mod schedule;
+pub mod version;
 mod zappers;
 
 pub use answer::CodeAnswer;
+pub use beside::BesideText;
 pub use held::HeldText;
 pub use patience::Patience;
 pub use request::{CodeRequest, Engine, WATCHED};

@@ -1,10 +1,11 @@
 //! What is asked of the code.
 
+use super::beside::BesideText;
+use super::version::version;
 use super::{by_key, zappers};
 use crate::question::{Question, QuestionError, Source};
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
-use seamcheck_model::data::suggest;
 use seamcheck_model::kernel::{Decisions, KernelProfile};
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario;
@@ -104,6 +105,9 @@ pub struct CodeRequest {
     pub migrate: bool,
     /// vCPUs are created after the start.
     pub late: bool,
+    /// Who else there is, and with which KVM locks.
+    #[serde(default, skip_serializing_if = "BesideText::is_nobody")]
+    pub beside: BesideText,
     /// loom: the most preemptions of an execution; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemptions: Option<usize>,
@@ -190,6 +194,7 @@ impl CodeRequest {
             barriers_in_locks: false,
             migrate: false,
             late: false,
+            beside: BesideText::default(),
             preemptions: None,
             fewest: false,
             executions: EXECUTIONS,
@@ -214,7 +219,12 @@ impl CodeRequest {
         let settings = run.code;
         let base = Self::new(engine, &run.kernel, &question.decisions, &question.profile);
         let usage = |text: String| QuestionError::Usage(format!("{}: {text}", run.name));
-        let window = settings.window.unwrap_or(base.window);
+        let usual = if run.scenario.threads.is_empty() {
+            base.window
+        } else {
+            Window::Whole
+        };
+        let window = settings.window.unwrap_or(usual);
         Ok(Self {
             memory: if run.name.ends_with("/weak") {
                 Memory::Weak
@@ -240,6 +250,7 @@ impl CodeRequest {
             barriers_in_locks: settings.barriers_in_locks,
             migrate: run.scenario.migrate,
             late: run.scenario.late,
+            beside: BesideText::of(run),
             preemptions: settings.preemptions,
             fewest: settings.fewest.is_some(),
             executions: settings.executions.unwrap_or(base.executions),
@@ -306,10 +317,19 @@ impl CodeRequest {
                 return Err(QuestionError::Usage(missing));
             }
         }
-        let (module, kernel) = (Source::module(self.module.key())?, Source::kernel("6.16")?);
-        let mut set: Vec<_> = self.decisions.clone().into_iter().collect();
-        set.extend(zappers::changes(&kernel.profile()?, &self.zap_locks));
-        Question::new(module, kernel, set, scenario)
+        // Where nobody is beside the zapper, decisions and the locks around a removal are all that counts of a
+        // profile, and one that was read from a file need not be there any more.
+        let kernel = match self.beside.is_nobody() {
+            true => "6.16",
+            false => &self.kernel,
+        };
+        let (module, kernel) = (Source::module(self.module.key())?, Source::kernel(kernel)?);
+        let decisions = self.decisions.clone().into_iter();
+        let mut set: Vec<_> = decisions.chain(self.beside.changes()).collect();
+        if self.beside.is_nobody() {
+            set.extend(zappers::changes(&kernel.profile()?, &self.zap_locks));
+        }
+        Question::new(module, kernel, set, self.beside.in_the_model(scenario))
     }
 
     /// The scenario.
@@ -357,6 +377,7 @@ impl CodeRequest {
             },
             migrate: self.migrate,
             late: self.late,
+            beside: self.beside.parse(&self.kernel)?,
             ..base
         })
     }
@@ -406,19 +427,4 @@ impl CodeRequest {
 
 pub(super) const fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
-}
-
-/// A module version that exists as code.
-///
-/// # Errors
-/// Names those that do.
-pub fn version(name: &str) -> Result<Version, String> {
-    Version::from_key(name).ok_or_else(|| {
-        let known: Vec<&str> = Version::ALL.iter().map(|version| version.key()).collect();
-        format!(
-            "module `{name}` does not exist as code; {} do{}",
-            known.join(" and "),
-            suggest::did_you_mean(name, &known)
-        )
-    })
 }

@@ -4,7 +4,6 @@
 use super::divergence::name_of;
 use super::{is_a_zapper, seen_event};
 use crate::kvm::instr::Instr;
-use crate::system::labels::Part;
 use crate::system::state::Control;
 use crate::system::{Agent, State, System};
 use rustc_hash::FxHashSet;
@@ -33,7 +32,8 @@ impl std::fmt::Display for EndsEarly {
 /// The states that a whole journal has led to: in one of them all threads have to come to rest.
 pub(super) fn check(system: &System, mut states: FxHashSet<State>) -> Result<(), EndsEarly> {
     let vcpus = (0..).take(system.scenario.vcpus).map(Agent::Vcpu);
-    for agent in system.zappers().map(Part::agent).chain(vcpus) {
+    let threads = (0..).take(system.threads.len()).map(Agent::Thread);
+    for agent in std::iter::once(Agent::Zapper).chain(vcpus).chain(threads) {
         states = at_rest(system, states, agent);
         if states.is_empty() {
             let by_a_zapper = is_a_zapper(system, agent);
@@ -62,7 +62,7 @@ fn at_rest(system: &System, states: FxHashSet<State>, agent: Agent) -> FxHashSet
     resting
 }
 
-/// A zapper before a removal; a vCPU in `vcpu_run()`, or one that sleeps (M33).
+/// A zapper before a removal; a vCPU in `vcpu_run()`, or one that sleeps (M33); an ioctl before it begins.
 fn rests(system: &System, state: &State, agent: Agent) -> bool {
     let (control, program): (Control, _) = match agent {
         Agent::Vcpu(index) => (state.vcpus[usize::from(index)].control, &system.vcpu),
@@ -75,6 +75,9 @@ fn rests(system: &System, state: &State, agent: Agent) -> bool {
     control.op == 0
         && matches!(
             program[usize::from(control.line)].instr,
-            Instr::BeginZap { .. } | Instr::RunLoop { .. } | Instr::SleepOnFlag { .. }
+            Instr::BeginZap { .. }
+                | Instr::RunLoop { .. }
+                | Instr::BeginIoctl
+                | Instr::SleepOnFlag { .. }
         )
 }

@@ -184,7 +184,7 @@ impl Held {
         match tso.recall(journal)? {
             Ok(()) => Some(Fit::InOrder),
             Err(_) => {
-                let outcome = outcomes::of(journal, &self.scenario);
+                let outcome = outcomes::of(journal, &self.sc.system);
                 self.fits.get(&outcome).copied()
             }
         }
@@ -199,7 +199,7 @@ impl Held {
         if tso.check(journal).is_ok() {
             return Some(Fit::InOrder);
         }
-        let outcome = outcomes::of(journal, &self.scenario);
+        let outcome = outcomes::of(journal, &self.sc.system);
         let fit = self.fits.entry(outcome).or_insert_with(|| {
             match order::search(&tso.system, tso.view, &self.start, journal) {
                 Order::Found => Fit::ByProgramOrder,
@@ -223,7 +223,7 @@ impl Held {
             Fit::Undecided => found.undecided += 1,
         }
         if self.tso.is_none() {
-            self.outcomes.insert(outcomes::of(journal, &self.scenario));
+            self.outcomes.insert(outcomes::of(journal, &self.sc.system));
         }
     }
 

@@ -6,12 +6,16 @@
 
 use super::subsets::key;
 use super::{View, follow};
+use crate::scenario::MAX_THREADS;
 use crate::system::{Agent, State, System};
 use crate::threads::event::Entry;
 use rustc_hash::FxHashSet;
 
-/// The most threads: loom's.
-const THREADS: usize = 5;
+/// The vCPUs of loom's most threads.
+const VCPUS: usize = 4;
+
+/// The most threads: the zapper's, vCPUs', and those beside them.
+pub(super) const THREADS: usize = 1 + VCPUS + MAX_THREADS;
 
 /// How far a search goes.
 const NODES: usize = 1_000_000;
@@ -30,12 +34,12 @@ pub(super) enum Order {
 /// How far each thread has come.
 type Positions = [u16; THREADS];
 
-/// The slot of an agent: the zapper's is the first, a second zapper's the last.
+/// The slot of an agent: the zapper's is the first, those beside it are the last.
 pub(super) const fn slot(agent: Agent) -> usize {
     match agent {
         Agent::Zapper => 0,
-        Agent::Vcpu(index) => index as usize + 1,
-        Agent::Thread(index) => THREADS - 1 - index as usize,
+        Agent::Vcpu(index) => 1 + index as usize,
+        Agent::Thread(index) => 1 + VCPUS + index as usize,
     }
 }
 

@@ -5,7 +5,7 @@
 //! model's side is made here: every run of the model in which vCPUs go round as often, and guests do
 //! as scripted, as in the code.
 
-use super::order::slot;
+use super::order::{THREADS, slot};
 use super::start::leaf_of;
 use super::subsets::key;
 use super::{View, environment_of};
@@ -19,13 +19,10 @@ use crate::threads::scenario::{Deed, Guest, Scenario};
 use crate::threads::zappers::SECOND;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// The most threads: loom's.
-const THREADS: usize = 5;
-
 /// How far the model is walked.
 const NODES: usize = 2_000_000;
 
-/// Each thread's events, the zapper's first.
+/// Each thread's events: the zapper's, the vCPUs', those of threads beside them.
 pub(super) type Outcome = Vec<Vec<Event>>;
 
 /// Outcomes of the code beside those of the model.
@@ -65,20 +62,24 @@ impl Compared {
     }
 }
 
-/// Who takes part in a scenario of the code: the zapper, the vCPUs, and a second zapper.
-fn agents_of(scenario: &Scenario) -> impl Iterator<Item = Agent> + use<> {
-    let vcpus = (0..scenario.vcpus).map(|index| Agent::Vcpu(index as u8));
-    let second = (scenario.zappers.count() > 1).then_some(SECOND);
-    std::iter::once(Agent::Zapper).chain(vcpus).chain(second)
+/// The threads of a model, in the order of an outcome.
+fn agents(system: &System) -> impl Iterator<Item = Agent> + use<> {
+    let (vcpus, threads) = (system.scenario.vcpus as u8, system.threads.len() as u8);
+    std::iter::once(Agent::Zapper)
+        .chain((0..vcpus).map(Agent::Vcpu))
+        .chain((0..threads).map(Agent::Thread))
 }
 
 /// The outcome of a journal.
-pub(super) fn of(journal: &[Entry], scenario: &Scenario) -> Outcome {
-    let list = |agent: Agent| {
-        let own = journal.iter().filter(|entry| entry.agent == agent);
-        own.map(|entry| entry.event).collect()
-    };
-    agents_of(scenario).map(list).collect()
+pub(super) fn of(journal: &[Entry], system: &System) -> Outcome {
+    let mut lists = vec![Vec::new(); THREADS];
+    for entry in journal {
+        if let Some(list) = lists.get_mut(slot(entry.agent)) {
+            list.push(entry.event);
+        }
+    }
+    let list = |agent| std::mem::take(&mut lists[slot(agent)]);
+    agents(system).map(list).collect()
 }
 
 /// Every outcome of the model from `start`; `None` when the walk was cut short, or came to a dead VM, in
@@ -114,12 +115,8 @@ pub(super) fn of_model(
             });
         }
         if is_over {
-            let slots = agents_of(scenario).map(slot);
-            found.insert(
-                slots
-                    .map(|slot| lists.events(progress.lists[slot]))
-                    .collect(),
-            );
+            let outcome = agents(system).map(|agent| progress.lists[slot(agent)]);
+            found.insert(outcome.map(|list| lists.events(list)).collect());
         }
     }
     Some(found)
@@ -130,7 +127,7 @@ pub(super) fn of_model(
 struct Progress {
     /// Its events so far, as a number of [`Lists`].
     lists: [u32; THREADS],
-    /// How often a vCPU has gone round.
+    /// How often a vCPU has gone round, or an ioctl has begun.
     laps: [u16; THREADS],
     /// What its guest has done since it was entered.
     deeds: [u16; THREADS],
@@ -185,18 +182,18 @@ impl Walk<'_> {
     /// Who has to be asked for a next step. A step that nobody can keep from its one outcome, and nobody
     /// notices, may as well be the next: whoever stands before one is asked alone.
     fn agents(&self, state: &State) -> Vec<Agent> {
-        let control = |agent: Agent| match agent {
+        let control = |agent| match agent {
             Agent::Zapper => state.shared.zapper,
             Agent::Vcpu(index) => state.vcpus[usize::from(index)].control,
             Agent::Thread(index) => state.shared.threads[usize::from(index)],
         };
-        let controls = || agents_of(self.scenario).map(|agent| (agent, control(agent)));
+        let mut controls = agents(self.system).map(|agent| (agent, control(agent)));
         let alone = |control: system::state::Control| {
             control.op != 0 && self.system.code.ops[usize::from(control.op)].uncontended
         };
-        match controls().find(|(_, control)| alone(*control)) {
+        match controls.find(|(_, control)| alone(*control)) {
             Some((agent, _)) => vec![agent],
-            None => controls().map(|(agent, _)| agent).collect(),
+            None => agents(self.system).collect(),
         }
     }
 
@@ -250,13 +247,14 @@ impl Walk<'_> {
         })
     }
 
-    /// A vCPU of the code's does nothing but go round, a number of times.
+    /// A vCPU of the code's does nothing but go round, a number of times; so does an ioctl thread.
     fn hidden(&self, step: &system::Event, mut progress: Progress) -> Option<Progress> {
         let (part, line, outcome) = self.system.labels.parts(*step.trail.first()?);
-        let goes_round = part == Part::Vcpu
+        let in_kvm = !matches!(part, Part::Module | Part::Environment);
+        let goes_round = in_kvm
             && matches!(
-                self.system.vcpu[usize::from(line)].instr,
-                Instr::RunLoop { .. }
+                self.system.program_of(part)[usize::from(line)].instr,
+                Instr::RunLoop { .. } | Instr::BeginIoctl
             );
         if goes_round {
             let laps = &mut progress.laps[slot(step.agent)];

@@ -118,12 +118,17 @@ fn into_guest(system: &System, from: State, vcpu: u8) -> Option<State> {
 
 /// The model's side of a scenario of the code, sequentially consistent.
 pub(super) fn model(scenario: &Scenario) -> scenario::Scenario {
+    let beside = scenario.beside;
+    let names = beside.ioctls().map(|(_, thread)| thread.ioctl.key());
     scenario::Scenario {
         vcpus: scenario.vcpus,
         zappers: scenario.zappers.count(),
         pages: scenario.zappers.count(),
         inodes: scenario.zappers.count(),
         exit_reason: true,
+        threads: names.map(str::to_owned).collect(),
+        finalized: beside.finalized,
+        populated: beside.populated && !beside.finalized,
         ..scenario::Scenario::default()
     }
 }

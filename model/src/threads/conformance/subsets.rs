@@ -93,8 +93,8 @@ impl Subsets {
     }
 
     fn key(&self, states: &FxHashSet<State>) -> Vec<u64> {
-        let keys = states.iter().map(|state| key(&self.system, state));
-        let mut keys: Vec<Vec<u64>> = keys.collect();
+        let system = &self.system;
+        let mut keys: Vec<Vec<u64>> = states.iter().map(|state| key(system, state)).collect();
         keys.sort_unstable();
         keys.concat()
     }

@@ -1,6 +1,5 @@
 //! `kvm->mmu_lock`, a rwlock: one word, and a wait that lets others run.
 
-use crate::resource::KvmMode;
 use crate::threads::runtime::{Bits, Order, Runtime};
 
 const WRITER: u64 = 1;
@@ -11,24 +10,6 @@ pub(super) struct MmuLock<R: Runtime>(R::Word);
 impl<R: Runtime> MmuLock<R> {
     pub(super) fn new() -> Self {
         Self(R::Word::new(0))
-    }
-
-    /// As a removal holds it, if it does.
-    pub(super) fn lock(&self, mode: Option<KvmMode>) {
-        match mode {
-            Some(KvmMode::Write) => self.write_lock(),
-            Some(KvmMode::Read) => self.read_lock(),
-            None => {}
-        }
-    }
-
-    /// Undoes [`Self::lock`].
-    pub(super) fn unlock(&self, mode: Option<KvmMode>) {
-        match mode {
-            Some(KvmMode::Write) => self.write_unlock(),
-            Some(KvmMode::Read) => self.read_unlock(),
-            None => {}
-        }
     }
 
     pub(super) fn write_lock(&self) {

@@ -4,8 +4,8 @@ use super::{Kvm, Met, mirror};
 use crate::kernel::decisions::{BusyPredicate, FlagClear, FlagRaise, OnBusy, TrackKick};
 use crate::property::Property;
 use crate::status::{
-    GPA_RANGE_NOT_BLOCKED, OPERAND_BUSY, Operand, PREVIOUS_TLB_EPOCH_BUSY, StatusWord,
-    TLB_TRACKING_NOT_DONE,
+    EPT_ENTRY_STATE_INCORRECT, GPA_RANGE_NOT_BLOCKED, OPERAND_BUSY, Operand,
+    PREVIOUS_TLB_EPOCH_BUSY, StatusWord, TLB_TRACKING_NOT_DONE,
 };
 use crate::threads::event::{Event, Leaf};
 use crate::threads::module::{Current, tdh_mem_page_remove, tdh_mem_range_block, tdh_mem_track};
@@ -16,6 +16,8 @@ use crate::threads::scenario::{FirstCall, Window};
 enum Stop {
     /// -EAGAIN, which the caller ignores.
     GivenUp,
+    /// The page was mapped in the mirror page table only, which KVM tolerates.
+    NotAdded,
     /// KVM_BUG_ON.
     Bugged,
 }
@@ -40,40 +42,44 @@ impl<R: Runtime> Kvm<R> {
         met
     }
 
-    /// mmu_lock as the kernel profile has it, once there is a page to remove; false when there will be none.
+    /// The KVM locks around a removal, as the kernel profile has them, once there is a page to remove; false when
+    /// there will be none.
     fn begin_zap(&self, current: Current<R>, nth: usize) -> bool {
-        let mmu_lock = self.scenario.zappers.mmu_lock();
+        let zap = self.scenario.zap_locks();
+        // A page that is mapped at the start stays so: nobody but its zapper changes that.
+        let waits = nth > 0 || !self.scenario.beside.populated;
         loop {
-            self.mmu_lock.lock(mmu_lock);
-            // The page is mapped at the start, and nobody but its zapper changes that.
-            if nth == 0 || self.mirror(current).read(Order::AcqRel) == mirror::PRESENT {
-                let page = current.page;
+            // Asked before the look at the page: who maps it does so before it ends.
+            let nobody_is_left = waits && self.running.read(Order::AcqRel) == 0;
+            self.take(zap);
+            if !waits || self.mirror(current).read(Order::AcqRel) == mirror::PRESENT {
+                let (page, mmu_lock) = (current.page, self.scenario.zappers.mmu_lock());
                 if mmu_lock.is_none() {
                     R::local_step();
                 }
                 current.record(Event::BeginZap { page, mmu_lock });
                 return true;
             }
-            self.mmu_lock.unlock(mmu_lock);
-            if self.running.read(Order::AcqRel) == 0 {
+            self.give_back(zap, current, None);
+            if nobody_is_left {
                 return false;
             }
             R::cpu_relax();
         }
     }
 
-    fn mirror(&self, current: Current<R>) -> &R::Word {
+    pub(super) fn mirror(&self, current: Current<R>) -> &R::Word {
         &self.mirrors[usize::from(current.page)]
     }
 
     /// One page removal under its locks. When it fails the VM is dead, and nothing that follows is of
     /// interest.
     fn remove_page(&self, current: Current<R>, met: &mut Met) -> Result<(), Stop> {
-        let zappers = self.scenario.zappers;
+        let (zappers, zap) = (self.scenario.zappers, self.scenario.zap_locks());
         self.remove_mirror_spte(current);
         let removed = self.tdx_sept_remove_private_spte(current, met);
         if matches!(removed, Err(Stop::Bugged)) {
-            self.mmu_lock.unlock(zappers.mmu_lock());
+            self.give_back(zap, current, None);
             return removed;
         }
         if zappers.freeze() {
@@ -82,11 +88,11 @@ impl<R: Runtime> Kvm<R> {
         }
         let marked = self.td.page(current.page).is_marked();
         met.violate(Property::NoMarkLeft, marked);
-        self.mmu_lock.unlock(zappers.mmu_lock());
-        match zappers.mmu_lock() {
-            Some(_) => current.record(Event::Unlock),
-            None => current.record_local(Event::EndZap),
-        }
+        let ends = match zappers.mmu_lock() {
+            Some(_) => Event::Unlock,
+            None => Event::EndZap,
+        };
+        self.give_back(zap, current, Some(ends));
         Ok(())
     }
 
@@ -121,6 +127,10 @@ impl<R: Runtime> Kvm<R> {
 
     /// TRACK, and a kick to empty the epoch that has become the previous one.
     fn tdx_track(&self, current: Current<R>, met: &mut Met) -> Result<(), Stop> {
+        // `kvm_tdx->state != TD_STATE_RUNNABLE`, which nobody changes here.
+        if !self.scenario.beside.finalized {
+            return Ok(());
+        }
         self.no_fail(current, met, Leaf::Track)?;
         if self.decisions.track_kick == TrackKick::AfterTrack {
             self.kick(current, met, false);
@@ -134,14 +144,14 @@ impl<R: Runtime> Kvm<R> {
         let around = self.decisions.flag_raise == FlagRaise::AroundAllThree;
         if around && self.scenario.window == Window::Whole {
             let status = self.seamcall(current, met, leaf, true);
-            return bug_on(current, met, status);
+            return self.judge(current, met, leaf, status);
         }
         let mut was_busy = self.scenario.first_call != FirstCall::Made;
         loop {
             if !was_busy {
                 let status = self.seamcall(current, met, leaf, false);
                 if !self.is_called_busy(leaf, status) {
-                    return bug_on(current, met, status);
+                    return self.judge(current, met, leaf, status);
                 }
                 self.note_busy(current, met, status);
             }
@@ -149,7 +159,7 @@ impl<R: Runtime> Kvm<R> {
             match self.decisions.on_busy {
                 OnBusy::KickAndRetry => {
                     let status = self.retry(current, met, leaf);
-                    return bug_on(current, met, status);
+                    return self.judge(current, met, leaf, status);
                 }
                 OnBusy::GiveUp => return Err(Stop::GivenUp),
                 // -EAGAIN, and the caller goes on as if nothing had been.
@@ -158,6 +168,22 @@ impl<R: Runtime> Kvm<R> {
                 OnBusy::BlockEagainIgnored | OnBusy::RetryWithoutKick => R::cpu_relax(),
             }
         }
+    }
+
+    /// What becomes of the last status: `tdx_is_sept_zap_err_due_to_premap()`, then KVM_BUG_ON.
+    fn judge(
+        &self,
+        current: Current<R>,
+        met: &mut Met,
+        leaf: Leaf,
+        status: StatusWord,
+    ) -> Result<(), Stop> {
+        let beside = self.scenario.beside;
+        let may_be_missing = beside.premaps && !beside.finalized && leaf == Leaf::Block;
+        if may_be_missing && status == EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx) {
+            return Err(Stop::NotAdded);
+        }
+        bug_on(current, met, status)
     }
 
     fn note_busy(&self, current: Current<R>, met: &mut Met, status: StatusWord) {

@@ -1,5 +1,6 @@
 //! What happens to a lock in an execution, in order: attempts, releases, and each operation on the word.
 
+use crate::resource::Resource;
 use crate::threads::backends::LoomRmw;
 use crate::threads::event::Entry;
 use crate::threads::runtime::{Bits, Order, Runtime};
@@ -93,6 +94,14 @@ impl Runtime for Watched {
 
     fn record(entry: Entry) {
         LoomRmw::record(entry);
+    }
+
+    fn recorded() -> usize {
+        LoomRmw::recorded()
+    }
+
+    fn record_while_held(refused: Entry, resource: Resource, since: usize) {
+        LoomRmw::record_while_held(refused, resource, since);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::status::{OPERAND_BUSY, OPERAND_BUSY_HOST_PRIORITY, Operand, StatusWor
 use crate::system::Agent;
 use crate::table::Effect;
 use crate::threads::event::{Entry, Event};
-use crate::threads::locks::{Attempt, EntryStep, Lock};
+use crate::threads::locks::{Attempt, EntryStep, Lock, SharexStep};
 use crate::threads::runtime::Runtime;
 use arrayvec::ArrayVec;
 use std::marker::PhantomData;
@@ -41,11 +41,15 @@ impl<R: Runtime> Current<R> {
         Self { page, ..self }
     }
 
-    pub(in crate::threads) fn record(self, event: Event) {
-        R::record(Entry {
+    const fn entry(self, event: Event) -> Entry {
+        Entry {
             agent: self.agent,
             event,
-        });
+        }
+    }
+
+    pub(in crate::threads) fn record(self, event: Event) {
+        R::record(self.entry(event));
     }
 
     /// Notes a step that touches no shared memory.
@@ -101,20 +105,21 @@ impl<'a, R: Runtime> Call<'a, R> {
     }
 
     fn lock(&self, resource: Resource) -> Option<&'a Lock<R>> {
-        self.td
-            .lock(resource, self.current.vcpu(), self.current.page)
+        let Current { agent, page, .. } = self.current;
+        self.td.lock(resource, agent, page)
     }
 
     fn tried(&mut self, resource: Resource, mode: Mode, operand: Operand, taken: bool) {
         if taken {
             self.undo.push(Undo::Lock(resource, mode));
         }
-        self.current.record(Event::Acquire {
+        let event = Event::Acquire {
             resource,
             mode,
             operand,
             taken,
-        });
+        };
+        self.current.record(event);
     }
 
     /// Tries a sharex lock.
@@ -124,10 +129,26 @@ impl<'a, R: Runtime> Call<'a, R> {
         mode: Mode,
         operand: Operand,
     ) -> Result<(), StatusWord> {
-        let lock = self.lock(resource);
-        let taken = lock.is_some_and(|lock| lock.acquire(mode) == Attempt::Taken);
-        self.tried(resource, mode, operand, taken);
-        if taken {
+        let Some(lock) = self.lock(resource) else {
+            self.tried(resource, mode, operand, false);
+            return Err(OPERAND_BUSY.with(operand));
+        };
+        let mut found_marked = 0;
+        let attempt = lock.acquire(mode, |step| match step {
+            SharexStep::Decided { taken } => self.tried(resource, mode, operand, taken),
+            SharexStep::FoundMarked => found_marked = R::recorded(),
+            // Noted where somebody had the lock.
+            SharexStep::OvertakenSince => {
+                let refused = Event::Acquire {
+                    resource,
+                    mode,
+                    operand,
+                    taken: false,
+                };
+                R::record_while_held(self.current.entry(refused), resource, found_marked);
+            }
+        });
+        if attempt == Attempt::Taken {
             Ok(())
         } else {
             Err(OPERAND_BUSY.with(operand))

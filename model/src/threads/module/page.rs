@@ -71,6 +71,19 @@ impl<R: Runtime> Call<'_, R> {
     }
 }
 
+impl<R: Runtime> Call<'_, R> {
+    /// FREE becomes MAPPED, by a leaf that holds the TDR exclusively: the entry is not locked.
+    pub(super) fn fill_entry(&self) {
+        let (from, to) = (encoding(EntryState::Free), encoding(EntryState::Mapped));
+        let entry = &self.page().entry;
+        if self.td.keeps_host_priority() {
+            entry.change_state(from, to, false);
+        } else {
+            entry.store(to.into());
+        }
+    }
+}
+
 /// The states' encodings (include/auto_gen/sept_state_lookup.h).
 const ENCODINGS: [(EntryState, u8); 5] = [
     (EntryState::Free, 0x0E),

@@ -12,7 +12,7 @@ use crate::table::Effect;
 use crate::threads::runtime::Runtime;
 
 /// Runs a leaf's body and gives back what it holds, whatever came out.
-fn leaf<R: Runtime>(
+pub(super) fn leaf<R: Runtime>(
     td: &Td<R>,
     current: Current<R>,
     body: impl FnOnce(&mut Call<'_, R>) -> Result<(), StatusWord>,
@@ -91,12 +91,13 @@ pub(in crate::threads) fn tdh_mem_page_remove<R: Runtime>(
             return Err(EPT_ENTRY_STATE_INCORRECT.with(Operand::Rcx));
         }
         call.acquire(Resource::PagePamt, Mode::Exclusive, Operand::Rcx)?;
-        if !from.is_blocked() {
+        // Before TDH.MR.FINALIZE neither blocking nor tracking is asked for.
+        if td.runnable && !from.is_blocked() {
             call.note(Effect::CheckTracked, 1);
             return Err(GPA_RANGE_NOT_BLOCKED.with(Operand::Rcx));
         }
         let bepoch = call.page().bepoch.read();
-        let tracked = td.epoch.read().is_tracked(bepoch);
+        let tracked = !td.runnable || td.epoch.read().is_tracked(bepoch);
         call.note(Effect::CheckTracked, if tracked { 0 } else { 2 });
         if !tracked {
             return Err(TLB_TRACKING_NOT_DONE.with(Operand::Rcx));

@@ -64,8 +64,8 @@ fn td_exit<R: Runtime>(call: &mut Call<'_, R>, epoch: u64) {
 /// A TDH.VP.ENTER up to its guest, before anybody else moves; nothing is recorded. [`leave_guest`] is the rest.
 pub(in crate::threads) fn begin_in_guest<R: Runtime>(td: &Td<R>, vcpu: usize) {
     // Nobody holds anything yet: shared attempts are not refused.
-    let _ = td.tdvpr[vcpu].acquire(Mode::Shared);
-    let _ = td.tdr.acquire(Mode::Shared);
+    let _ = td.tdvpr[vcpu].acquire(Mode::Shared, |_| ());
+    let _ = td.tdr.acquire(Mode::Shared, |_| ());
     td.epoch.count(td.epoch.read().epoch());
 }
 
