@@ -84,6 +84,7 @@ impl Column {
                 is_plain(asked)
                     && outcome.scenario.migrate == asked.scenario.migrate
                     && outcome.scenario.late == asked.scenario.late
+                    && outcome.scenario.foreign_kick == asked.scenario.foreign_kick
                     && is_same_protocol(outcome, asked)
                     && memory_of(outcome) == asked.scenario.memory
             }

@@ -54,7 +54,7 @@ pub(super) fn beyond_the_code(run: &Run, property: Property) -> Option<&'static 
     found.map(|(_, reason)| *reason)
 }
 
-/// The scenario that the code has: vCPUs that may move or be created late, and nobody else.
+/// The scenario that the code has: vCPUs that may move, be created late or be kicked by others, and nobody else.
 pub(super) fn is_plain(run: &Run) -> bool {
     let plain = Scenario {
         vcpus: run.scenario.vcpus,
@@ -62,6 +62,7 @@ pub(super) fn is_plain(run: &Run) -> bool {
         exit_reason: run.scenario.exit_reason,
         migrate: run.scenario.migrate,
         late: run.scenario.late,
+        foreign_kick: run.scenario.foreign_kick,
         // The model is asked with a smaller guest where vCPUs are created late, to be smaller itself; what
         // guests do is no part of that question.
         attr: run.scenario.attr || !run.scenario.late,

@@ -116,6 +116,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         barriers_in_locks: args.barriers_in_locks,
         migrate: args.migrate,
         late: args.late,
+        foreign_kick: args.foreign_kick,
         preemptions: args.preemptions.map(usize::from),
         fewest: args.fewest,
         executions: args.executions as usize,

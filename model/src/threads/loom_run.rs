@@ -114,8 +114,9 @@ pub fn run_under_loom_held(
 /// Names it.
 pub fn check(scenario: &Scenario) -> Result<(), LoomError> {
     scenario.check()?;
-    if scenario.vcpus > MAX_VCPUS {
-        let given = scenario.vcpus;
+    // Who else kicks is a thread, too.
+    let given = scenario.vcpus + usize::from(scenario.foreign_kick);
+    if given > MAX_VCPUS {
         return Err(LoomError::TooManyThreads { given });
     }
     if scenario.guest == Guest::Any {
@@ -135,7 +136,8 @@ fn run(
     let scenario = *scenario;
     let held = Arc::new(Mutex::new(held));
     let holding = Arc::clone(&held);
-    let mut report = explore(bounds, scenario.vcpus + 1, move |tally| {
+    let threads = 1 + scenario.vcpus + usize::from(scenario.foreign_kick);
+    let mut report = explore(bounds, threads, move |tally| {
         let met = match memory {
             Memory::Weak => execute::<Loom>(&scenario),
             Memory::SequentiallyConsistent => execute::<LoomRmw>(&scenario),

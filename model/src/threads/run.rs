@@ -9,7 +9,7 @@ use super::watch;
 use crate::system::Agent;
 use std::sync::Arc;
 
-/// Runs a scenario once: the zapper on this thread, each vCPU on one of its own.
+/// Runs a scenario once: the zapper on this thread, each vCPU on one of its own, and so who else kicks.
 ///
 /// The decisions are taken as [`Scenario::check`]ed. The journal of the execution is left on this
 /// OS thread.
@@ -23,8 +23,15 @@ pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
             R::spawn(move || kvm.vcpu_run(Current::new(Agent::Vcpu(index as u8))))
         })
         .collect();
+    let somebody = scenario.foreign_kick.then(|| {
+        let kvm = Arc::clone(&kvm);
+        R::spawn(move || kvm.foreign_kicks())
+    });
     let met = kvm.zap(Current::new(Agent::Zapper));
     let mut met = vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()));
+    if let Some(somebody) = somebody {
+        somebody();
+    }
     met.violated |= event::with_journal(watch::broken);
     met
 }

@@ -25,7 +25,13 @@ const IMPLEMENTED: Implemented = &[
     ),
     (
         "kick",
-        &["request-wait", "request-no-wait", "vcpu-kick", "none"],
+        &[
+            "request-wait",
+            "request-wait-in-guest-only",
+            "request-no-wait",
+            "vcpu-kick",
+            "none",
+        ],
     ),
     (
         "kick_mode_read",
@@ -211,6 +217,8 @@ pub struct Scenario {
     pub migrate: bool,
     /// vCPUs are created after the start, at any time: what KVM refuses once the TD is finalized.
     pub late: bool,
+    /// A thread that is no zapper's kicks each vCPU: once, or once for each lap where the guest is free.
+    pub foreign_kick: bool,
     /// What the module's lock words order: Relaxed to prove, FullBarrier (x86) to refute.
     pub lock_words: Order,
     /// See [`Grain`].
@@ -247,6 +255,7 @@ impl Scenario {
             zero_step_armed: false,
             migrate: false,
             late: false,
+            foreign_kick: false,
             lock_words: Order::Relaxed,
             grain: Grain::Contended,
         }

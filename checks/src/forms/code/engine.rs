@@ -158,6 +158,7 @@ fn model(request: &CodeRequest) -> Result<System, QuestionError> {
         vcpus: request.vcpus,
         exit_reason: true,
         migrate: request.migrate,
+        foreign_kick: request.foreign_kick,
         ..scenario::Scenario::default()
     };
     let question = request.question(scenario)?;

@@ -89,6 +89,9 @@ pub struct CodeRequest {
     pub migrate: bool,
     /// vCPUs are created after the start.
     pub late: bool,
+    /// Somebody else kicks vCPUs, too.
+    #[serde(default)]
+    pub foreign_kick: bool,
     /// loom: the most preemptions of an execution; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemptions: Option<usize>,
@@ -148,6 +151,7 @@ impl CodeRequest {
             barriers_in_locks: false,
             migrate: false,
             late: false,
+            foreign_kick: false,
             preemptions: None,
             fewest: false,
             executions: EXECUTIONS,
@@ -191,6 +195,7 @@ impl CodeRequest {
             barriers_in_locks: settings.barriers_in_locks,
             migrate: run.scenario.migrate,
             late: run.scenario.late,
+            foreign_kick: run.scenario.foreign_kick,
             preemptions: settings.preemptions,
             fewest: settings.fewest.is_some(),
             executions: settings.executions.unwrap_or(base.executions),
@@ -286,6 +291,7 @@ impl CodeRequest {
             },
             migrate: self.migrate,
             late: self.late,
+            foreign_kick: self.foreign_kick,
             ..base
         })
     }
@@ -309,6 +315,8 @@ impl CodeRequest {
             Some(
                 "a vCPU's creation, and the clearing of request bits, are one step there and several here",
             )
+        } else if self.foreign_kick && self.engine == Engine::Loom {
+            Some("under loom nobody's kick but the zapper's is")
         } else if self.engine == Engine::Shuttle {
             let whole = self.window == Window::Whole && !self.zero_step_armed;
             (!whole).then_some("only whole removals from the start are, under shuttle")
