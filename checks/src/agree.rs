@@ -102,6 +102,7 @@ impl Column {
                         && beside(run) == beside(asked)
                         && run.scenario.migrate == asked.scenario.migrate
                         && run.scenario.late == asked.scenario.late
+                        && run.scenario.foreign_kick == asked.scenario.foreign_kick
                         && run.scenario.zappers == asked.scenario.zappers
                         && (asked.scenario.zero_step || !run.code.zero_step_armed)
                         && is_same_protocol(run, asked)

@@ -336,6 +336,9 @@ pub(crate) struct CodeArgs {
     /// vCPUs are created after the start, at any time (M30, M31).
     #[arg(long)]
     pub(crate) late: bool,
+    /// Somebody else kicks vCPUs, too (M40).
+    #[arg(long)]
+    pub(crate) foreign_kick: bool,
     /// TDX module as code: 1.5.05 or 2.0.12.
     #[arg(long, value_name = "VERSION", default_value = "1.5.05")]
     pub(crate) module: String,

@@ -6,7 +6,7 @@ use seamcheck_model::scenario::{Memory, Scenario};
 use std::collections::BTreeMap;
 
 /// The names of the settings.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     "vcpus",
     "pages",
     "inodes",
@@ -22,6 +22,7 @@ pub const NAMES: [&str; 16] = [
     "migrate",
     "late",
     "host_priority_timeout",
+    "foreign_kick",
     "memory",
 ];
 
@@ -59,6 +60,11 @@ pub fn to_map(scenario: &Scenario) -> BTreeMap<String, String> {
             "host_priority_timeout",
             scenario.host_priority_timeout.to_string(),
         ),
+        (
+            scenario.foreign_kick,
+            "foreign_kick",
+            scenario.foreign_kick.to_string(),
+        ),
     ];
     let unusual = unusual.into_iter().filter(|(is_set, ..)| *is_set);
     pairs
@@ -81,6 +87,7 @@ pub fn set(scenario: &mut Scenario, name: &str, value: &str) -> Result<(), Quest
         "migrate" => scenario.migrate = truth(name, value)?,
         "late" => scenario.late = truth(name, value)?,
         "host_priority_timeout" => scenario.host_priority_timeout = truth(name, value)?,
+        "foreign_kick" => scenario.foreign_kick = truth(name, value)?,
         "zap" => scenario.zap = value.to_owned(),
         "populated" => scenario.populated = truth(name, value)?,
         "threads" => scenario.threads = value.split_whitespace().map(str::to_owned).collect(),

@@ -15,7 +15,9 @@ use std::collections::{HashSet, VecDeque};
 fn each_start_in_the_suite_takes_as_many_vcpus_as_the_matrix_says() {
     let mut seen = Vec::new();
     let runs = built_in().expect("well-formed").into_iter();
-    for run in runs.filter(|run| run.form == Form::Loom && !run.scenario.late) {
+    // Where zappers are two, `check code` searches for the start itself, and says when it is not reached.
+    let searched_here = |run: &Run| !run.scenario.late && run.scenario.zappers == 1;
+    for run in runs.filter(|run| run.form == Form::Loom && searched_here(run)) {
         let request = CodeRequest::of(&run).expect("a request");
         let start = start_of(&request);
         let what = (start.window, start.marked, start.armed, request.module);

@@ -45,40 +45,46 @@ fn json_has_the_documented_fields_and_no_others() {
 fn a_verdict_names_what_it_rests_on() {
     // A3 is TSO's, A4 that of SC; A10 to A13 need a vCPU; A8 a decision that nobody has read.
     for (args, rests) in [
-        (&["what-if"][..], "A1-A3 A5 A9-A18 A22-A23"),
-        (&["what-if", "--memory", "sc"], "A1-A2 A4-A5 A9-A18 A22-A23"),
+        (&["what-if"][..], "A1-A3 A5 A9-A18 A22-A23 A31"),
+        (
+            &["what-if", "--memory", "sc"],
+            "A1-A2 A4-A5 A9-A18 A22-A23 A31",
+        ),
         (&["what-if", "--vcpus", "0"], "A1-A3 A5 A9 A14-A18 A22"),
         (
             &["what-if", "--kernel", "patch-v1"],
-            "A1-A3 A5 A8-A18 A22-A23",
+            "A1-A3 A5 A8-A18 A22-A23 A31",
         ),
         (
             &["what-if", "--module", "2.0.12"],
-            "A1-A3 A5-A6 A9-A18 A22-A23",
+            "A1-A3 A5-A6 A9-A18 A22-A23 A31",
         ),
         (
             &["what-if", "--module", "patch-table"],
-            "A1-A3 A6 A9-A18 A21-A23",
+            "A1-A3 A6 A9-A18 A21-A23 A31",
         ),
         (
             &["what-if", "--with", "any-tdr-exclusive"],
-            "A1-A3 A5 A7 A9-A18 A22-A23",
+            "A1-A3 A5 A7 A9-A18 A22-A23 A31",
         ),
         (
             &["what-if", "--property", "zap-finishes"],
-            "A1-A3 A5 A9-A18 A20 A22-A23",
+            "A1-A3 A5 A9-A18 A20 A22-A23 A31",
         ),
-        (&["prove"], "A1-A3 A5 A9-A19 A22-A23"),
+        (&["prove"], "A1-A3 A5 A9-A19 A22-A23 A31"),
         // A violation is of one number of vCPUs.
-        (&["prove", "--set", "kick=none"], "A1-A3 A5 A9-A18 A22-A23"),
+        (
+            &["prove", "--set", "kick=none"],
+            "A1-A3 A5 A9-A18 A22-A23 A31",
+        ),
         // Neither A3 nor A4: the memory is C11's.
         (
             &["code", "--window", "remove"],
-            "A1-A2 A5 A9-A12 A14-A15 A17 A22-A23 A26-A30",
+            "A1-A2 A5 A9-A12 A14-A15 A17 A22-A23 A26-A31",
         ),
         (
             &["code", "--engine", "shuttle", "--schedules", "20"],
-            "A1-A2 A4-A5 A9-A15 A17 A22-A23 A26-A27",
+            "A1-A2 A4-A5 A9-A15 A17 A22-A23 A26-A27 A31",
         ),
     ] {
         let said = words(&ended(args).out);

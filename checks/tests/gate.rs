@@ -88,7 +88,7 @@ fn github_gets_annotations_for_what_differs_and_a_summary_of_everything() {
     );
     assert!(
         summary.contains(
-            "\n| M01/tso | unknown | no-second-busy | A1-A3 A5 A9-A18 A22-A23 | **no**: "
+            "\n| M01/tso | unknown | no-second-busy | A1-A3 A5 A9-A18 A22-A23 A31 | **no**: "
         ),
         "{summary}"
     );
@@ -100,7 +100,7 @@ fn what_is_as_expected_gets_no_annotation() {
     assert!(!said.contains("::error"), "{said}");
     assert!(
         summary.contains(
-            "\n| M01/sc | violated 23 | no-second-busy | A1-A2 A4-A5 A9-A18 A22-A23 | yes |"
+            "\n| M01/sc | violated 23 | no-second-busy | A1-A2 A4-A5 A9-A18 A22-A23 A31 | yes |"
         ),
         "{summary}"
     );

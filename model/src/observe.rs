@@ -5,7 +5,9 @@ use crate::kvm::instr::{CallSite, Instr, KickStep};
 use crate::module::{LeafId, Op, OpKind};
 use crate::property::{BusyPair, Property, PropertySet, Witness};
 use crate::resource::{Mode, Resource};
-use crate::system::labels::{OUTCOMES, Part, StepId, guest, op_outcomes, outcomes, returned};
+use crate::system::labels::{
+    Environment, OUTCOMES, Part, StepId, guest, op_outcomes, outcomes, returned,
+};
 use crate::system::{System, User};
 use crate::table::Effect;
 
@@ -50,6 +52,7 @@ impl Observations {
             }
         }
         all.ops(system);
+        all.foreign_kick(system);
         all.required = required(system);
         all
     }
@@ -94,8 +97,23 @@ impl Observations {
             Instr::HandleExit { .. } => self.breaks(id(2), Property::NoInternalError),
             Instr::HandleExitIrqoff => self.breaks(id(2), Property::InterruptOnce),
             Instr::TestFlag { .. } => self.shows[usize::from(id(1).0)] = Some(Witness::TurnedBack),
+            Instr::Kick {
+                step: KickStep::Visit,
+            } => {
+                for outcome in [2, 3] {
+                    self.shows[usize::from(id(outcome).0)] = Some(Witness::FoundExiting);
+                }
+            }
             Instr::Unlock { .. } if system.is_zapper(part) => self.unlock.push((id(0), part)),
             _ => {}
+        }
+    }
+
+    fn foreign_kick(&mut self, system: &System) {
+        if system.scenario.foreign_kick && system.is_active(Part::Vcpu) {
+            let kick = Environment::ForeignKick as u8;
+            let step = system.labels.id(Part::Environment, kick, 0);
+            self.possible[usize::from(step.0)] = true;
         }
     }
 
@@ -278,15 +296,17 @@ fn required(system: &System) -> Vec<Witness> {
             all.push(Witness::TurnedBack);
         }
     }
-    if vcpus
-        && instrs().any(|instr| {
-            instr
-                == Instr::Kick {
-                    step: KickStep::Send,
-                }
-        })
-    {
+    let kicks = instrs().any(|instr| {
+        instr
+            == Instr::Kick {
+                step: KickStep::Send,
+            }
+    });
+    if vcpus && kicks {
         all.push(Witness::KickedGuest);
+        if system.scenario.foreign_kick {
+            all.push(Witness::FoundExiting);
+        }
     }
     pairs.sort_unstable();
     pairs.dedup();

@@ -93,6 +93,8 @@ pub enum Witness {
     TurnedBack,
     /// A kick's IPI interrupted a running guest.
     KickedGuest,
+    /// A kick found a vCPU that somebody else had kicked.
+    FoundExiting,
     /// A try-lock failed against this holder.
     Busy(BusyPair),
 }
@@ -108,6 +110,7 @@ impl Witness {
             }
             Self::TurnedBack => "wait_for_sept_zap turned a vCPU back".into(),
             Self::KickedGuest => "a kick's IPI interrupted a running guest".into(),
+            Self::FoundExiting => "a kick found a vCPU in EXITING_GUEST_MODE already".into(),
             Self::Busy(pair) => {
                 format!(
                     "{} BUSY on {} held by {}",

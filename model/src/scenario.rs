@@ -54,6 +54,9 @@ pub struct Scenario {
     /// Whether the module's HP_LOCK_TIMEOUT may run out on a guest that is refused for a host's
     /// sake (`no-internal-error`, `mark-goes-away`).
     pub host_priority_timeout: bool,
+    /// Whether somebody else kicks vCPUs as well, at any time: kvm_vcpu_kick(), or another thread's
+    /// kvm_make_all_cpus_request(). No zapper waits for the IPI of such a kick.
+    pub foreign_kick: bool,
     /// The memory model.
     pub memory: Memory,
 }
@@ -81,6 +84,7 @@ impl Default for Scenario {
             migrate: false,
             late: false,
             host_priority_timeout: false,
+            foreign_kick: false,
             memory: Memory::Sc,
         }
     }

@@ -130,6 +130,25 @@ fn same(one: &Seen, other: &Seen, what: &str) {
 const SIZES: [[usize; 3]; 2] = [[31_724, 12_591, 2_117], [37_951, 13_407, 2_274]];
 
 #[test]
+fn beside_kicks_by_others_delivering_a_step_at_once_loses_no_settled_state() -> Outcome<()> {
+    for set in [ALTERED[0], &[("kick", "request-wait-in-guest-only")]] {
+        for memory in [Memory::Sc, Memory::Tso] {
+            let kicked = Scenario {
+                foreign_kick: true,
+                ..scenario(1, memory)
+            };
+            let found = |delivery| -> Outcome<Seen> {
+                Ok(explore(&protocol(&kicked, set, delivery)?, |_, _, _| {}).1)
+            };
+            let (any, once) = (found(Delivery::AnyOrder)?, found(Delivery::AtOnce)?);
+            same(&any, &once, &format!("{set:?} {memory:?}"));
+            assert!(once.witnesses.contains(&Witness::FoundExiting));
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn no_message_is_consumed_without_effect() -> Outcome<()> {
     let mut deliveries = 0;
     // The second kick is the one that leaves IPIs behind.
@@ -153,8 +172,11 @@ fn no_message_is_consumed_without_effect() -> Outcome<()> {
 #[test]
 fn the_witnesses_wanted_are_those_of_the_packed_model() -> Outcome<()> {
     for module in ["1.5.05", "2.0.12", "patch-table"] {
-        for vcpus in [1, 2] {
-            let scenario = scenario(vcpus, Memory::Tso);
+        for (vcpus, foreign_kick) in [(1, false), (2, false), (1, true)] {
+            let scenario = Scenario {
+                foreign_kick,
+                ..scenario(vcpus, Memory::Tso)
+            };
             let (table, kernel) = (table(module)?, profile("6.16")?);
             let setup = Setup::new(&table, &kernel, kernel.decisions, &scenario)?;
             let protocol = Protocol::new(setup, Delivery::AtOnce);

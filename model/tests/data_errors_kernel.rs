@@ -58,7 +58,7 @@ fn an_unknown_value_of_a_decision_is_met_with_its_values() {
     refused("\"before-kick\"", "‸\"befor-kick\"", message, None);
     // A value of another decision is no better.
     let message = "unknown value `srcu-unlock` for decision `kick`; it is one of \
-                   request-wait, request-no-wait, vcpu-kick, none";
+                   request-wait, request-wait-in-guest-only, request-no-wait, vcpu-kick, none";
     refused("\"request-wait\"", "‸\"srcu-unlock\"", message, None);
 }
 

@@ -66,6 +66,7 @@ const MUTANTS: &[(&str, &str, [bool; 2])] = &[
     ("flag_raise", "around-all-three", [false, false]),
     ("flag_raise", "never", [true, true]),
     ("kick", "none", [true, true]),
+    ("kick", "request-wait-in-guest-only", [false, false]),
     ("kick", "request-no-wait", [true, true]),
     ("kick", "vcpu-kick", [true, true]),
     ("vcpu_barrier", "absent", [false, true]),

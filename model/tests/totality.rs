@@ -122,6 +122,7 @@ fn any_state_of_two_vcpus_and_two_pages_has_successors_that_are_states() {
 fn any_state_of_a_mutant_has_successors_that_are_states() {
     let mutants = [
         ("kick", "vcpu-kick"),
+        ("kick", "request-wait-in-guest-only"),
         ("kick", "request-no-wait"),
         ("kick", "none"),
         ("flag_raise", "around-all-three"),

@@ -58,8 +58,8 @@ fn not_beside(run: &Run) -> Option<&'static str> {
     Some(refused.reason())
 }
 
-/// The scenario that the code has: vCPUs that may move or be created late, and a zapper or two, each with a
-/// page in an inode of its own; or ioctls before the TD is finalized.
+/// The scenario that the code has: vCPUs that may move, be created late or be kicked by others, and a zapper or
+/// two, each with a page in an inode of its own; or ioctls before the TD is finalized.
 pub(super) fn is_plain(run: &Run) -> bool {
     let zappers = run.scenario.zappers;
     let is_asked_smaller = run.scenario.late || zappers > 1;
@@ -75,6 +75,7 @@ pub(super) fn is_plain(run: &Run) -> bool {
         exit_reason: run.scenario.exit_reason,
         migrate: run.scenario.migrate,
         late: run.scenario.late,
+        foreign_kick: run.scenario.foreign_kick,
         // The model is asked with a smaller guest where vCPUs are created late, or zappers are two, to be
         // smaller itself; what guests do is no part of these questions.
         accept: run.scenario.accept || zappers == 1,

@@ -16,8 +16,8 @@ pub(crate) struct QuestionArgs {
     #[arg(long, value_name = "VERSION|FILE", default_value = "6.16")]
     pub(crate) kernel: String,
     /// Change a decision of the protocol (`check list --decisions`), or a setting of the scenario:
-    /// accept, attr, zero_step, finalized, populated, exit_reason (true or false), inodes (1, or as
-    /// many as pages), zap (what removes pages, or nobody).
+    /// accept, attr, zero_step, finalized, populated, exit_reason, foreign_kick (true or false),
+    /// inodes (1, or as many as pages), zap (what removes pages, or nobody).
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
     /// Run this code path of the kernel profile as a thread beside the zapper, e.g. KVM_TDX_INIT_VCPU

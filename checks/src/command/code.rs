@@ -136,6 +136,7 @@ fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
         migrate: args.migrate,
         late: args.late,
         beside,
+        foreign_kick: args.foreign_kick,
         preemptions: args.preemptions.map(usize::from),
         fewest: args.fewest,
         executions: args.executions as usize,

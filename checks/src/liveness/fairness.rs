@@ -35,6 +35,8 @@ pub enum Actor {
     VcpuLock(u8),
     /// An ioctl thread that wants a KVM lock.
     ThreadLock(u8),
+    /// Who kicks vCPUs and is no zapper: no turn is owed to it.
+    Somebody,
 }
 
 /// A set of [`Actor`]s.
@@ -45,6 +47,7 @@ impl Actor {
     #[must_use]
     pub const fn bit(self) -> Actors {
         let (kind, index) = match self {
+            Self::Somebody => return 0,
             Self::Zapper => (0, 0),
             Self::DrainFlag => (0, 1),
             Self::Thread(index) => (0, 2 + index),
@@ -101,6 +104,7 @@ pub fn actor(system: &System, before: &State, event: &Event) -> Actor {
                 Actor::DeliverSecond(vcpu)
             }
         }
+        Agent::Vcpu(_) if environment && line == Environment::ForeignKick as u8 => Actor::Somebody,
         Agent::Vcpu(vcpu) if environment => Actor::Acknowledge(vcpu),
         Agent::Vcpu(vcpu) if ends_guest(system, event) => Actor::Interrupt(vcpu),
         Agent::Vcpu(vcpu) => {
@@ -120,12 +124,15 @@ fn ends_guest(system: &System, event: &Event) -> bool {
 }
 
 /// Whether the first vCPU turns away from running of its own accord: to userspace, to sleep, off
-/// the CPU, or because a request or other work is pending.
+/// the CPU, because a request or other work is pending, or because somebody else kicks it.
 #[must_use]
 pub fn is_reluctant(system: &System, event: &Event) -> bool {
     event.agent == Agent::Vcpu(0)
         && event.trail.iter().any(|step| {
             let (part, line, outcome) = system.labels.parts(*step);
+            if part == Part::Environment {
+                return line == Environment::ForeignKick as u8;
+            }
             if part != Part::Vcpu {
                 return false;
             }

@@ -327,6 +327,9 @@ pub fn scope_beside_vcpus(run: &Run) -> String {
     if scenario.host_priority_timeout {
         parts.push("HP_LOCK_TIMEOUT may run out".into());
     }
+    if scenario.foreign_kick {
+        parts.push("others kick vCPUs too".into());
+    }
     if scenario.exit_reason {
         parts.push("cached exit reason tracked".into());
     }

@@ -99,6 +99,24 @@ impl MemoryState {
             .map(|cpu| Move::Drain(Cpu(cpu as u8)))
     }
 
+    /// The vCPUs that somebody else's kick, a locked cmpxchg, makes EXITING_GUEST_MODE. It changes no
+    /// other, and its IPI is an interrupt that a guest may have at any time anyway.
+    pub(super) fn foreign_kicks(&self) -> impl Iterator<Item = Move> + '_ {
+        let inside = |vcpu: &usize| self.mode[*vcpu] == Mode::InGuestMode;
+        let vcpus = (0..self.mode.len()).filter(inside);
+        vcpus.map(|vcpu| Move::ForeignKick(vcpu as u8))
+    }
+
+    /// `cmpxchg(&vcpu->mode, IN_GUEST_MODE, EXITING_GUEST_MODE)`, whoever's. Returns the old mode.
+    pub(super) fn kick(&mut self, vcpu: u8) -> Mode {
+        let mode = &mut self.mode[usize::from(vcpu)];
+        let old = *mode;
+        if old == Mode::InGuestMode {
+            *mode = Mode::ExitingGuestMode;
+        }
+        old
+    }
+
     /// The oldest store of a CPU reaches memory; what was latched behind it is performed.
     pub(super) fn drain(&mut self, memory: Memory, cpu: Cpu, o: &mut Out<Agent>) {
         let store = self.queues[cpu.index()].remove(0);
@@ -135,14 +153,7 @@ impl MemoryState {
             Access::WriteFlag(value) => self.store(memory, cpu, Store::Flag(value)),
             Access::ReadMode(vcpu) => Answer::Mode(self.forwarded(cpu, vcpu)),
             Access::WriteMode(mode) => self.store(memory, cpu, Store::Mode(mode)),
-            Access::KickMode(vcpu) => {
-                let mode = &mut self.mode[usize::from(vcpu)];
-                let old = *mode;
-                if old == Mode::InGuestMode {
-                    *mode = Mode::ExitingGuestMode;
-                }
-                Answer::Mode(old)
-            }
+            Access::KickMode(vcpu) => Answer::Mode(self.kick(vcpu)),
             Access::FullBarrier => Answer::Done,
             Access::LockAndUnmap if self.mmu_lock != MmuLock::default() => Answer::Contended,
             Access::LockAndUnmap if self.mirror != MirrorSpte::Present => Answer::Nothing,

@@ -220,6 +220,8 @@ pub enum Move {
     Guest(GuestStep),
     /// Memory: the CPU's oldest store leaves its queue.
     Drain(Cpu),
+    /// Memory: a CPU that is nobody's here kicks a vCPU, `kvm_vcpu_exiting_guest_mode()`.
+    ForeignKick(u8),
 }
 
 /// Where a call stands.

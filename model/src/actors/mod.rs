@@ -66,7 +66,12 @@ impl Agent {
                 moves.extend(zapper.moves(state));
             }
             (Self::Vcpu(vcpu), AgentState::Vcpu(state)) => vcpu.moves(state, &mut moves),
-            (Self::Memory(_), AgentState::Memory(state)) => moves.extend(state.moves()),
+            (Self::Memory(setup), AgentState::Memory(state)) => {
+                moves.extend(state.moves());
+                if setup.scenario.foreign_kick {
+                    moves.extend(state.foreign_kicks());
+                }
+            }
             _ => {}
         }
         moves
@@ -107,6 +112,9 @@ impl Actor for Agent {
         match (self, state.to_mut(), *act) {
             (Self::Memory(setup), AgentState::Memory(state), Move::Drain(cpu)) => {
                 state.drain(setup.scenario.memory, cpu, o);
+            }
+            (Self::Memory(_), AgentState::Memory(state), Move::ForeignKick(vcpu)) => {
+                state.kick(vcpu);
             }
             (Self::Zapper(..), AgentState::Zapper(state), act) => Zapper::act(state, act, o),
             (Self::Vcpu(vcpu), AgentState::Vcpu(state), act) => vcpu.act(state, act, o),

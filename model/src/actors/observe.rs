@@ -1,6 +1,6 @@
 //! What must never happen, and what must be seen to happen: read off states from outside.
 
-use super::message::Cpu;
+use super::message::{self, Cpu};
 use super::module::{Call, Phase};
 use super::setup::{Action, LEAVES, REMOVE};
 use super::vcpu::{self, Place};
@@ -20,6 +20,8 @@ pub enum Witness {
     TurnedBack,
     /// A kick's IPI found a guest running.
     KickedGuest,
+    /// A kick found a vCPU that somebody else had kicked.
+    FoundExiting,
     /// A try-lock failed: the loser's and the holder's places in [`LEAVES`].
     Busy {
         /// The leaf that gets BUSY.
@@ -42,6 +44,7 @@ impl Witness {
             ),
             Self::TurnedBack => "wait_for_sept_zap turned a vCPU back".into(),
             Self::KickedGuest => "a kick's IPI interrupted a running guest".into(),
+            Self::FoundExiting => "a kick found a vCPU in EXITING_GUEST_MODE already".into(),
             Self::Busy {
                 loser,
                 resource,
@@ -108,6 +111,9 @@ impl Protocol {
         }
         if has(&|deed| *deed == Deed::Kick) {
             all.push(Witness::KickedGuest);
+            if self.setup.scenario.foreign_kick {
+                all.push(Witness::FoundExiting);
+            }
         }
         all.extend(busy);
         all
@@ -128,6 +134,14 @@ impl Protocol {
             Witness::KickedGuest => state
                 .vcpus()
                 .any(|vcpu| vcpu.place == Place::Guest && vcpu.ipi_pending),
+            Witness::FoundExiting => {
+                let (zapper, memory) = (state.zapper(), state.memory());
+                let visits = self.zapper().program[usize::from(zapper.at)] == Deed::Kick
+                    && zapper.stage == Stage::Ready
+                    && memory.queues[Cpu::ZAPPER.index()].is_empty();
+                let mode = memory.mode.get(usize::from(zapper.visiting));
+                visits && mode == Some(&message::Mode::ExitingGuestMode)
+            }
             Witness::Busy {
                 loser,
                 resource,

@@ -107,6 +107,7 @@ impl Debug for Move {
             }
             Self::Guest(step) => write!(f, "guest: {step:?}"),
             Self::Drain(cpu) => write!(f, "{cpu:?}'s oldest store reaches memory"),
+            Self::ForeignKick(vcpu) => write!(f, "somebody else kicks vCPU {vcpu}"),
         }
     }
 }

@@ -128,7 +128,9 @@ impl Vcpu {
                 (state.place, state.stage) = (Place::VpEnter, Stage::InStep);
                 o.send(Id::from(MODULE), Msg::Guest(step));
             }
-            Move::Drain(_) => unreachable!("memory drains store queues"),
+            Move::Drain(_) | Move::ForeignKick(_) => {
+                unreachable!("memory drains store queues, and is what a kick is to")
+            }
         }
     }
 

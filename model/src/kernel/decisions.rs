@@ -30,9 +30,18 @@ closed_enum! { "kick",
     /// What makes vCPUs leave guest mode before the retry.
     pub enum Kick {
         RequestWait = "request-wait": "kvm_make_all_cpus_request(KVM_REQ_OUTSIDE_GUEST_MODE): IPI unless OUTSIDE_GUEST_MODE, wait for every acknowledgement",
+        RequestWaitInGuestOnly = "request-wait-in-guest-only": "the same request, waiting, but with an IPI only when IN_GUEST_MODE, as if kvm_request_needs_ipi() did not ask for KVM_REQUEST_WAIT (M40)",
         RequestNoWait = "request-no-wait": "the same request without KVM_REQUEST_WAIT: IPI only when IN_GUEST_MODE, no waiting (M03)",
         VcpuKick = "vcpu-kick": "kvm_vcpu_kick() on each vCPU: IPI only when IN_GUEST_MODE, coalesced, never waited for (M04)",
         None = "none": "no kick (M02)",
+    }
+}
+
+impl Kick {
+    /// Whether the kick waits for the IPIs that it has sent (KVM_REQUEST_WAIT).
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::RequestWait | Self::RequestWaitInGuestOnly)
     }
 }
 
@@ -264,7 +273,7 @@ mod tests {
         );
         let error = decisions.set("kick", "maybe").unwrap_err().to_string();
         assert!(
-            error.ends_with("it is one of request-wait, request-no-wait, vcpu-kick, none"),
+            error.ends_with("it is one of request-wait, request-wait-in-guest-only, request-no-wait, vcpu-kick, none"),
             "{error}"
         );
     }

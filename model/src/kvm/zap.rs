@@ -261,7 +261,9 @@ fn kick(asm: &mut Assembler, decisions: &Decisions) {
     let function = match decisions.kick {
         Kick::None => return,
         Kick::VcpuKick => "kvm_vcpu_kick",
-        Kick::RequestWait | Kick::RequestNoWait => "kvm_make_all_cpus_request",
+        Kick::RequestWait | Kick::RequestWaitInGuestOnly | Kick::RequestNoWait => {
+            "kvm_make_all_cpus_request"
+        }
     };
     asm.function(function, KVM_MAIN);
     let read = match decisions.kick_mode_read {
@@ -281,7 +283,7 @@ fn kick(asm: &mut Assembler, decisions: &Decisions) {
         },
         "smp_call_function_many(ack_kick)",
     );
-    if decisions.kick == Kick::RequestWait {
+    if decisions.kick.waits() {
         asm.line(
             Instr::Kick {
                 step: KickStep::Wait,

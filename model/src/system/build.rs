@@ -1,7 +1,7 @@
 //! From lock table, kernel profile and scenario to a system.
 
 use super::config::{ConfigError, check_sizes, find_path, zap_locks};
-use super::labels::{Labels, Part, StepId};
+use super::labels::{Environment, Labels, Part, StepId};
 use super::reductions::Reductions;
 use crate::kernel::renamed::rename;
 use crate::kernel::{CodePath, Decisions, KernelProfile, KvmHeld};
@@ -221,7 +221,7 @@ impl System {
             thread_lines(0),
             thread_lines(1),
             code.ops.len(),
-            4,
+            Environment::NAMES.len(),
         ]);
         let guest = code.leaves[usize::from(vcpu_leaves.enter.0)]
             .guest

@@ -1,4 +1,4 @@
-//! What the hardware does by itself: store buffers drain, IPIs arrive and are taken.
+//! What is nobody's program here: store buffers drain, IPIs arrive and are taken, other threads kick.
 
 use super::System;
 use super::labels::{Environment, Part};
@@ -17,7 +17,7 @@ impl System {
         let Some(vcpu) = frame.own else {
             return Overflow::default();
         };
-        let mut by_hardware = |what: Environment, outcome: u8, changed: Vcpu| {
+        let mut happens = |what: Environment, outcome: u8, changed: Vcpu| {
             let mut next = frame.clone();
             next.own = Some(changed);
             let step = self.labels.id(Part::Environment, what as u8, outcome);
@@ -30,7 +30,7 @@ impl System {
             } else {
                 VcpuMode::Outside
             };
-            by_hardware(
+            happens(
                 Environment::DrainMode,
                 0,
                 Vcpu {
@@ -44,12 +44,20 @@ impl System {
             if vcpu.ipi_of(walker) == Ipi::Sent {
                 let mut arrived = vcpu;
                 arrived.set_ipi(walker, Ipi::Pending);
-                by_hardware(Environment::Deliver, outcome, arrived);
+                happens(Environment::Deliver, outcome, arrived);
             }
+        }
+        // kvm_vcpu_exiting_guest_mode() on another CPU: a locked cmpxchg, on memory. Where it fails nothing
+        // happens. Its IPI is no field: nobody waits for it, its handler (scheduler_ipi(), or an ack_kick()
+        // of another csd) does nothing to what is here, and any interrupt may end the guest anyway.
+        if self.scenario.foreign_kick && vcpu.mode == VcpuMode::InGuest {
+            let mut kicked = vcpu;
+            kicked.mode = VcpuMode::Exiting;
+            happens(Environment::ForeignKick, 0, kicked);
         }
         // Taking an interrupt drains the store buffer first (SDM volume 3A, "Store Buffer").
         if self.must_take_interrupt(&vcpu) && vcpu.stores.is_empty() {
-            by_hardware(Environment::Acknowledge, 0, acknowledged(vcpu));
+            happens(Environment::Acknowledge, 0, acknowledged(vcpu));
         }
         if !self.must_take_interrupt(&vcpu) {
             return self.step_and_settle(frame, emit);

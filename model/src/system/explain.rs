@@ -44,9 +44,16 @@ impl System {
                     .get(usize::from(line))
                     .copied()
                     .unwrap_or_default();
-                let anchor = Anchor {
-                    function: String::new(),
-                    file: "x86 store buffer and local APIC".into(),
+                let anchor = if line == Environment::ForeignKick as u8 {
+                    Anchor {
+                        function: "kvm_vcpu_exiting_guest_mode".into(),
+                        file: "include/linux/kvm_host.h".into(),
+                    }
+                } else {
+                    Anchor {
+                        function: String::new(),
+                        file: "x86 store buffer and local APIC".into(),
+                    }
                 };
                 let outcome = if outcome == 1 { "from zapper 2" } else { "" };
                 StepText {

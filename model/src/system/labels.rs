@@ -39,7 +39,7 @@ impl Part {
     }
 }
 
-/// What the hardware does by itself.
+/// What is nobody's program here: the hardware's doing, and other threads' kicks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Environment {
@@ -51,15 +51,18 @@ pub enum Environment {
     Deliver,
     /// The CPU runs `ack_kick()`.
     Acknowledge,
+    /// Another CPU, no zapper's, kicks the vCPU.
+    ForeignKick,
 }
 
 impl Environment {
     /// Names, in order.
-    pub const NAMES: [&'static str; 4] = [
+    pub const NAMES: [&'static str; 5] = [
         "the store to wait_for_sept_zap reaches memory",
         "the store to vcpu->mode reaches memory",
         "the IPI arrives",
         "ack_kick(), csd_unlock()",
+        "somebody else kicks it: EXITING_GUEST_MODE, an IPI that no zapper waits for",
     ];
 }
 

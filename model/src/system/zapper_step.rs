@@ -174,10 +174,11 @@ impl System {
                 if locked && vcpu.mode == VcpuMode::InGuest {
                     target.mode = VcpuMode::Exiting;
                 }
-                let needs_ipi = match (vcpu.mode, self.decisions.kick) {
-                    (VcpuMode::Outside, _) => false,
-                    (VcpuMode::InGuest, _) | (VcpuMode::Exiting, Kick::RequestWait) => true,
-                    (VcpuMode::Exiting, _) => false,
+                // kvm_request_needs_ipi()
+                let needs_ipi = match vcpu.mode {
+                    VcpuMode::Outside => false,
+                    VcpuMode::InGuest => true,
+                    VcpuMode::Exiting => self.decisions.kick == Kick::RequestWait,
                 };
                 // kvm_vcpu_kick() sends at once, to nobody's mask; a reschedule IPI coalesces.
                 let sends = needs_ipi && self.decisions.kick == Kick::VcpuKick;
@@ -214,7 +215,7 @@ impl System {
             Instr::Kick {
                 step: KickStep::Send,
             } if kick == KickPhase::Queued && ipi == Ipi::None && is_drained => {
-                let waits = self.decisions.kick == Kick::RequestWait;
+                let waits = self.decisions.kick.waits();
                 target.set_kick(
                     walker,
                     if waits {

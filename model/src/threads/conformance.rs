@@ -213,7 +213,7 @@ fn seen_event(
     match part {
         Part::Environment => {
             debug_assert!(usize::from(line) < Environment::NAMES.len());
-            None
+            (line == Environment::ForeignKick as u8).then_some(Event::ForeignKick)
         }
         Part::Module => in_module(system, before, step, after, line, outcome),
         _ => in_kvm(system, before, step, after, part, line, outcome),

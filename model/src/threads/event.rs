@@ -79,6 +79,8 @@ pub enum Event {
     /// `KVM_BUG_ON` fires.
     BugOn,
 
+    /// Somebody else's kick found this vCPU in IN_GUEST_MODE.
+    ForeignKick,
     /// `local_irq_disable()`.
     IrqDisable,
     /// `local_irq_enable()`.
@@ -219,6 +221,7 @@ impl std::fmt::Display for Event {
             Self::AllAcknowledged => f.write_str("every IPI is acknowledged"),
             Self::CalledBusy(status) => write!(f, "calls {} busy", status.pretty()),
             Self::BugOn => f.write_str("KVM_BUG_ON fires"),
+            Self::ForeignKick => f.write_str("is kicked by somebody else: EXITING_GUEST_MODE"),
             Self::IrqDisable => f.write_str("local_irq_disable()"),
             Self::IrqEnable => f.write_str("local_irq_enable()"),
             Self::StoreMode { in_guest: true } => f.write_str("mode = IN_GUEST_MODE"),

@@ -121,13 +121,14 @@ pub fn run_under_loom_held(
 /// Names it.
 pub fn check(scenario: &Scenario) -> Result<(), LoomError> {
     scenario.check()?;
-    let (given, zappers) = (scenario.vcpus, scenario.zappers.count());
-    let most = MAX_VCPUS + 1 - zappers;
+    // Who else kicks is a thread, too.
+    let others = scenario.zappers.count() + usize::from(scenario.foreign_kick);
+    let (given, most) = (scenario.vcpus, MAX_VCPUS + 1 - others);
     if given > most {
         return Err(LoomError::TooManyThreads { given, most });
     }
     let apart = scenario.zappers.mmu_lock() == Some(KvmMode::Write);
-    if zappers > 1 && apart && scenario.window != Window::Whole {
+    if scenario.zappers.count() > 1 && apart && scenario.window != Window::Whole {
         return Err(LoomError::Window);
     }
     if scenario.guest == Guest::Any {

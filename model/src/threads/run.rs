@@ -11,8 +11,8 @@ use super::zappers::SECOND;
 use crate::system::Agent;
 use std::sync::Arc;
 
-/// Runs a scenario once: the zapper on this thread, each vCPU and each ioctl on one of its own, and a second
-/// zapper on the last.
+/// Runs a scenario once: the zapper on this thread, each vCPU and each ioctl on one of its own, who else kicks, and
+/// a second zapper on the last.
 ///
 /// The decisions are taken as [`Scenario::check`]ed. The journal of the execution is left on this
 /// OS thread.
@@ -34,6 +34,10 @@ pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
         R::spawn(move || kvm.ioctl(Current::new(Agent::Thread(index)), thread))
     });
     let ioctls: Vec<_> = ioctls.collect();
+    let somebody = scenario.foreign_kick.then(|| {
+        let kvm = Arc::clone(&kvm);
+        R::spawn(move || kvm.foreign_kicks())
+    });
     let second = (scenario.zappers.count() > 1).then(|| {
         let kvm = Arc::clone(&kvm);
         R::spawn(move || kvm.zap(Current::new(SECOND).about(1)))
@@ -41,6 +45,9 @@ pub fn execute<R: Runtime>(scenario: &Scenario) -> Met {
     let met = kvm.zap(Current::new(Agent::Zapper));
     let met = vcpus.into_iter().fold(met, |met, vcpu| met.and(vcpu()));
     let met = ioctls.into_iter().fold(met, |met, ioctl| met.and(ioctl()));
+    if let Some(somebody) = somebody {
+        somebody();
+    }
     let mut met = second
         .into_iter()
         .fold(met, |met, zapper| met.and(zapper()));

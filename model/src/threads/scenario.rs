@@ -28,7 +28,13 @@ const IMPLEMENTED: Implemented = &[
     ),
     (
         "kick",
-        &["request-wait", "request-no-wait", "vcpu-kick", "none"],
+        &[
+            "request-wait",
+            "request-wait-in-guest-only",
+            "request-no-wait",
+            "vcpu-kick",
+            "none",
+        ],
     ),
     (
         "kick_mode_read",
@@ -275,6 +281,8 @@ pub struct Scenario {
     pub migrate: bool,
     /// vCPUs are created after the start, at any time: what KVM refuses once the TD is finalized.
     pub late: bool,
+    /// A thread that is no zapper's kicks each vCPU: once, or once for each lap where the guest is free.
+    pub foreign_kick: bool,
     /// What the module's lock words order: Relaxed to prove, FullBarrier (x86) to refute.
     pub lock_words: Order,
     /// See [`Grain`].
@@ -312,6 +320,7 @@ impl Scenario {
             in_guest: false,
             migrate: false,
             late: false,
+            foreign_kick: false,
             lock_words: Order::Relaxed,
             grain: Grain::Contended,
             beside: Beside::NOBODY,
@@ -362,9 +371,9 @@ impl Scenario {
         self.running_vcpus() + self.beside.ioctls().count()
     }
 
-    /// How many threads there are, the zappers' among them.
+    /// How many threads there are, the zappers' among them, and who else kicks.
     pub(super) fn threads(&self) -> usize {
-        self.zappers.count() + self.others()
+        self.zappers.count() + self.others() + usize::from(self.foreign_kick)
     }
 
     /// The KVM locks around a page removal.

@@ -19,7 +19,7 @@ use seamcheck_model::actors::{Delivery, LEAVES, Protocol, Setup, SetupError, Ste
 use seamcheck_model::kernel::Decisions;
 use seamcheck_model::module::OpKind;
 use seamcheck_model::scenario::{Memory, Scenario};
-use seamcheck_model::system::labels::{Part, StepId, guest};
+use seamcheck_model::system::labels::{Environment, Part, StepId, guest};
 use seamcheck_model::system::{Agent, Reductions, State, System};
 use seamcheck_model::table::Effect;
 use stateright::Model;
@@ -147,6 +147,7 @@ fn who(step: &Step) -> Vec<Agent> {
             Some(index) => vec![vcpu(index), Agent::Zapper],
             None => vec![Agent::Zapper],
         },
+        Step::Timeout(_, Move::ForeignKick(index)) => vec![Agent::Vcpu(*index)],
         Step::Timeout(id, _) | Step::Deliver { dst: id, .. } => {
             match usize::from(*id).checked_sub(ZAPPER + 1) {
                 Some(index) => vec![vcpu(index), Agent::Zapper],
@@ -183,6 +184,10 @@ impl Wanted {
             }
             Step::Timeout(_, Move::Guest(GuestStep::Interrupted { .. })) => {
                 guest_does(&[guest::KICKED, guest::INTERRUPT])
+            }
+            Step::Timeout(_, Move::ForeignKick(_)) => {
+                let kick = Environment::ForeignKick as u8;
+                vec![system.labels.id(Part::Environment, kick, 0)]
             }
             Step::Timeout(_, Move::Guest(GuestStep::Vmcall { .. })) => guest_does(&[guest::VMCALL]),
             // The first lock is tried with the choice; if that fails the guest is where it was.
@@ -325,6 +330,35 @@ fn every_step_of_one_vcpu_is_one_of_the_packed_model_and_every_core_step_is_hit(
         }
     }
     assert_eq!(counts, ONE_VCPU);
+    Ok(())
+}
+
+#[test]
+fn every_step_of_one_vcpu_that_others_kick_is_one_of_the_packed_model_and_every_core_step_is_hit()
+-> Outcome<()> {
+    for kernel in ["6.16", "patch-v1"] {
+        for memory in [Memory::Sc, Memory::Tso] {
+            let kicked = Scenario {
+                foreign_kick: true,
+                ..scenario(1, memory)
+            };
+            let (states, _) = refines(kernel, &kicked)?;
+            assert!(states > refines(kernel, &scenario(1, memory))?.0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_ipi_only_in_guest_mode_beside_kicks_by_others_refines_the_packed_model() -> Outcome<()> {
+    for memory in [Memory::Sc, Memory::Tso] {
+        let kicked = Scenario {
+            foreign_kick: true,
+            ..scenario(1, memory)
+        };
+        let set = [("kick", "request-wait-in-guest-only")];
+        compare(&altered("6.16", &kicked, &set)?)?;
+    }
     Ok(())
 }
 

@@ -162,6 +162,7 @@ fn model(request: &CodeRequest) -> Result<System, QuestionError> {
         inodes: request.zappers,
         exit_reason: true,
         migrate: request.migrate,
+        foreign_kick: request.foreign_kick,
         ..scenario::Scenario::default()
     };
     let question = request.question(scenario)?;

@@ -108,6 +108,9 @@ pub struct CodeRequest {
     /// Who else there is, and with which KVM locks.
     #[serde(default, skip_serializing_if = "BesideText::is_nobody")]
     pub beside: BesideText,
+    /// Somebody else kicks vCPUs, too.
+    #[serde(default)]
+    pub foreign_kick: bool,
     /// loom: the most preemptions of an execution; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemptions: Option<usize>,
@@ -195,6 +198,7 @@ impl CodeRequest {
             migrate: false,
             late: false,
             beside: BesideText::default(),
+            foreign_kick: false,
             preemptions: None,
             fewest: false,
             executions: EXECUTIONS,
@@ -251,6 +255,7 @@ impl CodeRequest {
             migrate: run.scenario.migrate,
             late: run.scenario.late,
             beside: BesideText::of(run),
+            foreign_kick: run.scenario.foreign_kick,
             preemptions: settings.preemptions,
             fewest: settings.fewest.is_some(),
             executions: settings.executions.unwrap_or(base.executions),
@@ -378,6 +383,7 @@ impl CodeRequest {
             migrate: self.migrate,
             late: self.late,
             beside: self.beside.parse(&self.kernel)?,
+            foreign_kick: self.foreign_kick,
             ..base
         })
     }
@@ -403,6 +409,8 @@ impl CodeRequest {
             )
         } else if self.migrate && self.zappers > 1 {
             Some("the model has vCPUs that move beside one zapper only")
+        } else if self.foreign_kick && self.engine == Engine::Loom {
+            Some("under loom nobody's kick but the zapper's is")
         } else if self.engine == Engine::Shuttle {
             let whole = self.window == Window::Whole && !self.zero_step_armed;
             (!whole).then_some("only whole removals from the start are, under shuttle")

@@ -42,7 +42,13 @@ pub(super) const IMPLEMENTED: Implemented = &[
     ),
     (
         "kick",
-        &["request-wait", "request-no-wait", "vcpu-kick", "none"],
+        &[
+            "request-wait",
+            "request-wait-in-guest-only",
+            "request-no-wait",
+            "vcpu-kick",
+            "none",
+        ],
     ),
     ("kick_mode_read", &["locked-cmpxchg", "plain-load"]),
     (

@@ -58,7 +58,7 @@ impl Zapper {
         }
         state.unacknowledged |= state.mask;
         state.mask = 0;
-        if self.kick == Kick::RequestWait && state.unacknowledged != 0 {
+        if self.kick.waits() && state.unacknowledged != 0 {
             state.stage = Stage::Waiting;
             return;
         }

@@ -2,9 +2,11 @@
 
 use super::{EXITING_GUEST_MODE, IN_GUEST_MODE, Kvm, Met, NO_VCPU_ENTER, OUTSIDE_GUEST_MODE, Vcpu};
 use crate::kernel::decisions::{Kick, KickModeRead};
+use crate::system::Agent;
 use crate::threads::event::Event;
 use crate::threads::module::Current;
 use crate::threads::runtime::{Bits, Mode, Order, Runtime};
+use crate::threads::scenario::Guest;
 use crate::threads::zappers::sender;
 
 /// A CPU that a kick has to interrupt.
@@ -19,8 +21,9 @@ impl<R: Runtime> Kvm<R> {
     pub(super) fn kick(&self, current: Current<R>, met: &mut Met, request: bool) {
         match self.decisions.kick {
             Kick::None => {}
-            Kick::RequestWait => self.kvm_make_all_cpus_request(current, met, request, true),
-            Kick::RequestNoWait => self.kvm_make_all_cpus_request(current, met, request, false),
+            Kick::RequestWait | Kick::RequestWaitInGuestOnly | Kick::RequestNoWait => {
+                self.kvm_make_all_cpus_request(current, met, request);
+            }
             Kick::VcpuKick => self.kvm_vcpu_kick_all(current, met, request),
         }
     }
@@ -44,16 +47,10 @@ impl<R: Runtime> Kvm<R> {
 
     /// For KVM_REQ_OUTSIDE_GUEST_MODE with or without KVM_REQUEST_WAIT: walk the vCPUs first, then
     /// interrupt, then wait.
-    fn kvm_make_all_cpus_request(
-        &self,
-        current: Current<R>,
-        met: &mut Met,
-        request: bool,
-        wait: bool,
-    ) {
+    fn kvm_make_all_cpus_request(&self, current: Current<R>, met: &mut Met, request: bool) {
         let (mut cpus, sender) = (Vec::new(), sender(current.agent));
         for index in self.online() {
-            cpus.extend(self.visit(current, index, request, wait));
+            cpus.extend(self.visit(current, index, request));
         }
         for &target in &cpus {
             self.interrupts(target).call_function(sender);
@@ -62,7 +59,7 @@ impl<R: Runtime> Kvm<R> {
                 vcpu: target.vcpu as u8,
             });
         }
-        if wait {
+        if self.decisions.kick.waits() {
             for &target in &cpus {
                 self.interrupts(target).wait_until_taken(sender);
             }
@@ -73,9 +70,27 @@ impl<R: Runtime> Kvm<R> {
     /// `kvm_vcpu_kick()` on each: sends at once, only to a vCPU in the guest, and waits for nobody.
     fn kvm_vcpu_kick_all(&self, current: Current<R>, met: &mut Met, request: bool) {
         for index in self.online() {
-            if let Some(target) = self.visit(current, index, request, false) {
+            if let Some(target) = self.visit(current, index, request) {
                 self.interrupts(target).send(sender(current.agent));
                 met.ipis += 1;
+            }
+        }
+    }
+
+    /// A thread that is no zapper's: kvm_vcpu_kick(), or a kvm_make_all_cpus_request() of its own. Nobody
+    /// here waits for its IPI, whose handler does nothing to what is here; an interrupt that ends a guest
+    /// is the guest's own choice.
+    pub(in crate::threads) fn foreign_kicks(&self) {
+        let rounds = match self.scenario.guest {
+            Guest::Any => self.scenario.laps,
+            Guest::Script(_) | Guest::Once(_) => 1,
+        };
+        for _ in 0..rounds {
+            for index in self.online() {
+                let mode = &self.vcpus[index].mode;
+                if mode.cmpxchg(IN_GUEST_MODE, EXITING_GUEST_MODE) == IN_GUEST_MODE {
+                    Current::<R>::new(Agent::Vcpu(index as u8)).record(Event::ForeignKick);
+                }
             }
         }
     }
@@ -85,13 +100,7 @@ impl<R: Runtime> Kvm<R> {
     }
 
     /// Looks at a vCPU, and says which CPU needs an IPI if one does.
-    fn visit(
-        &self,
-        current: Current<R>,
-        index: usize,
-        request: bool,
-        wait: bool,
-    ) -> Option<Target> {
+    fn visit(&self, current: Current<R>, index: usize, request: bool) -> Option<Target> {
         let vcpu = &self.vcpus[index];
         let visited = |outcome| {
             current.record(Event::Visited {
@@ -108,10 +117,11 @@ impl<R: Runtime> Kvm<R> {
             visited(5);
         }
         let mode = self.kvm_vcpu_exiting_guest_mode(vcpu);
+        // kvm_request_needs_ipi(): with KVM_REQUEST_WAIT any mode but OUTSIDE_GUEST_MODE needs one.
         let (needs_ipi, outcome) = match mode {
             OUTSIDE_GUEST_MODE => (false, 0),
             IN_GUEST_MODE => (true, 1),
-            _ if wait => (true, 2),
+            _ if self.decisions.kick == Kick::RequestWait => (true, 2),
             _ => (false, 3),
         };
         visited(outcome);
