@@ -6,6 +6,7 @@
 //! there. All of them are steps of those who act: the CPU that moves, and the zapper when what it
 //! waits for is acknowledged.
 
+mod foreign_kick;
 mod map;
 
 #[path = "../common/mod.rs"]
@@ -330,35 +331,6 @@ fn every_step_of_one_vcpu_is_one_of_the_packed_model_and_every_core_step_is_hit(
         }
     }
     assert_eq!(counts, ONE_VCPU);
-    Ok(())
-}
-
-#[test]
-fn every_step_of_one_vcpu_that_others_kick_is_one_of_the_packed_model_and_every_core_step_is_hit()
--> Outcome<()> {
-    for kernel in ["6.16", "patch-v1"] {
-        for memory in [Memory::Sc, Memory::Tso] {
-            let kicked = Scenario {
-                foreign_kick: true,
-                ..scenario(1, memory)
-            };
-            let (states, _) = refines(kernel, &kicked)?;
-            assert!(states > refines(kernel, &scenario(1, memory))?.0);
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn an_ipi_only_in_guest_mode_beside_kicks_by_others_refines_the_packed_model() -> Outcome<()> {
-    for memory in [Memory::Sc, Memory::Tso] {
-        let kicked = Scenario {
-            foreign_kick: true,
-            ..scenario(1, memory)
-        };
-        let set = [("kick", "request-wait-in-guest-only")];
-        compare(&altered("6.16", &kicked, &set)?)?;
-    }
     Ok(())
 }
 
