@@ -77,14 +77,16 @@ impl Zapper {
     }
 }
 
-/// Whether a violation that was met lies before an ioctl's KVM_BUG_ON. Behind it the VM is dead: the model
-/// stands still, while a removal under way goes on in the code as in KVM.
+/// Whether a violation that was met lies before the first KVM_BUG_ON of several threads beside vCPUs. Behind it
+/// the VM is dead: the model stands still, while a removal under way goes on in the code as in KVM.
 ///
 /// Of what a journal does not show it is taken to. A sample of schedules passes over the others; a search of
 /// all of them does not, because it makes one order of steps that do not touch each other.
 pub(super) fn is_in_a_live_vm(journal: &[Entry], property: Property) -> bool {
-    let dies =
-        |entry: &Entry| matches!(entry.agent, Agent::Thread(_)) && entry.event == Event::BugOn;
+    // A zapper that is alone with vCPUs ends its removal by itself.
+    let has_company = |entry: &Entry| matches!(entry.agent, Agent::Thread(_));
+    let has_company = journal.iter().any(has_company);
+    let dies = |entry: &Entry| has_company && entry.event == Event::BugOn;
     let Some(death) = journal.iter().position(dies) else {
         return true;
     };
@@ -102,19 +104,22 @@ pub(super) fn is_in_a_live_vm(journal: &[Entry], property: Property) -> bool {
     }
 }
 
-/// A call that must not fail came back BUSY.
+/// A call that must not fail came back BUSY, whichever zapper's.
 fn second_busy(journal: &[Entry]) -> bool {
-    let mut must_not_fail = false;
+    let mut must_not_fail = [false; 3];
     journal
         .iter()
-        .filter(|entry| entry.agent == Agent::Zapper)
-        .any(|entry| match entry.event {
-            Event::Call { no_fail, .. } => {
-                must_not_fail = no_fail;
-                false
+        .filter(|entry| !matches!(entry.agent, Agent::Vcpu(_)))
+        .any(|entry| {
+            let must_not_fail = &mut must_not_fail[sender(entry.agent) as usize];
+            match entry.event {
+                Event::Call { no_fail, .. } => {
+                    *must_not_fail = no_fail;
+                    false
+                }
+                Event::Returned(status) => *must_not_fail && status.is_operand_busy(),
+                _ => false,
             }
-            Event::Returned(status) => must_not_fail && status.is_operand_busy(),
-            _ => false,
         })
 }
 
@@ -183,6 +188,14 @@ mod tests {
         assert!(is_in_a_live_vm(&[up, unlocks, dies], flag));
         assert!(!is_in_a_live_vm(&[up, dies, unlocks], flag));
         assert!(is_in_a_live_vm(&[dies], Property::NoBugOn));
+        // The other zapper's death counts where there are two, and its second call too.
+        let (its_call, its_busy) = (
+            by_the_second(second_call().event),
+            by_the_second(busy.event),
+        );
+        let own_death = zapper(Event::BugOn);
+        assert!(is_in_a_live_vm(&[its_call, its_busy, own_death], second));
+        assert!(!is_in_a_live_vm(&[own_death, its_call, its_busy], second));
     }
 
     #[test]
