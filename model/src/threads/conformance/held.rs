@@ -237,3 +237,42 @@ impl Held {
         self.found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin;
+    use crate::closed_enum::ClosedEnum;
+    use crate::property::Property;
+    use crate::threads::{Bounds, Window, run_under_loom_held};
+
+    fn held(code: &Scenario, kernel: &KernelProfile, most: usize) -> Conformance {
+        let of = |all: &[(&'static str, &'static str)], name: &str| {
+            let mut all = all.iter();
+            *all.find(|(known, _)| *known == name).expect("built in")
+        };
+        let (name, text) = of(builtin::MODULES, code.module.key());
+        let table = LockTable::parse(name, text).expect("a table");
+        let mut held = Held::new(&table, kernel, code, Memory::Weak).expect("a start");
+        held.sc.most = most;
+        held.tso.as_mut().expect("a weak memory").most = most;
+        let bounds = Bounds {
+            executions: 10_000,
+            preemptions: None,
+        };
+        let property = Property::NoSecondBusy;
+        let report = run_under_loom_held(code, Memory::Weak, property, bounds, held);
+        let found = report.expect("a scenario for loom").conformance;
+        found.expect("it was held")
+    }
+
+    #[test]
+    fn what_is_forgotten_is_computed_again() {
+        let (name, text) = builtin::KERNELS[4];
+        let kernel = KernelProfile::parse(name, text).expect("a profile");
+        let code = Scenario::of_window(kernel.decisions, Window::Block);
+        let kept = held(&code, &kernel, usize::MAX);
+        assert_eq!((kept.in_order, kept.by_program_order), (1_194, 174));
+        assert_eq!(held(&code, &kernel, 100), kept);
+    }
+}

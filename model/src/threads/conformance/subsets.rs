@@ -14,7 +14,13 @@ pub(super) struct Subsets {
     numbers: FxHashMap<Vec<u64>, usize>,
     /// Where an event leads from a set; `None` when the model does not allow it.
     edges: FxHashMap<(usize, Entry), Option<usize>>,
+    /// How many states there are in all sets, and how many there may be before all are forgotten.
+    kept: usize,
+    pub(super) most: usize,
 }
+
+/// Some 200 MiB.
+const MOST: usize = 500_000;
 
 impl Subsets {
     /// From one state, the set number 0.
@@ -25,6 +31,8 @@ impl Subsets {
             sets: Vec::new(),
             numbers: FxHashMap::default(),
             edges: FxHashMap::default(),
+            kept: 0,
+            most: MOST,
         };
         subsets.number(FxHashSet::from_iter([start]));
         subsets
@@ -45,6 +53,9 @@ impl Subsets {
 
     /// The same, computing what is missing.
     pub(super) fn check(&mut self, journal: &[Entry]) -> Result<(), usize> {
+        if self.kept > self.most {
+            self.forget();
+        }
         let mut set = 0;
         for (at, entry) in journal.iter().enumerate() {
             set = self.next(set, *entry).ok_or(at)?;
@@ -71,6 +82,14 @@ impl Subsets {
         None
     }
 
+    /// Everything but the start: what is forgotten is computed again.
+    fn forget(&mut self) {
+        let start = self.sets.swap_remove(0);
+        (self.sets, self.kept) = (Vec::new(), 0);
+        (self.numbers, self.edges) = (FxHashMap::default(), FxHashMap::default());
+        self.number(start);
+    }
+
     fn next(&mut self, set: usize, entry: Entry) -> Option<usize> {
         if let Some(known) = self.edges.get(&(set, entry)) {
             return *known;
@@ -88,6 +107,7 @@ impl Subsets {
         }
         let number = self.sets.len();
         self.numbers.insert(key, number);
+        self.kept += states.len();
         self.sets.push(states);
         number
     }
