@@ -6,9 +6,10 @@
 
 use super::backends::Shuttle;
 use super::event::{self, Entry, Event, Leaf};
+use super::guest::{CHOICES, Deed};
 use super::kvm::Met;
 use super::run::execute;
-use super::scenario::{CHOICES, Deed, Scenario};
+use super::scenario::Scenario;
 use super::shuttle_run::config;
 use crate::system::Agent;
 use crate::system::labels::guest;

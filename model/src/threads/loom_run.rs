@@ -3,9 +3,10 @@
 use super::backends::{Loom, LoomRmw};
 use super::conformance::{Conformance, Held};
 use super::event::{self, Entry};
+use super::guest::Guest;
 use super::kvm::Met;
 use super::run::execute;
-use super::scenario::{Guest, Scenario, Window};
+use super::scenario::{Scenario, Window};
 use crate::closed_enum::closed_enum;
 use crate::kernel::Unsupported;
 use crate::property::Property;

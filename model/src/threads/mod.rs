@@ -8,6 +8,7 @@ mod backends;
 mod beside;
 pub mod conformance;
 mod event;
+mod guest;
 pub mod guided;
 mod happened;
 mod kvm;
@@ -26,6 +27,7 @@ mod zappers;
 pub use backends::{Loom, LoomRmw, Shuttle, Std};
 pub use beside::{Around, Beside, Ioctl, IoctlThread, NotAsCode};
 pub use event::{Entry, Event, Leaf};
+pub use guest::{Deed, Guest, Scripted};
 pub use kvm::Met;
 pub use loom_run::{
     Bounds, LoomError, LoomReport, MAX_VCPUS as MAX_LOOM_VCPUS, Memory, check as check_for_loom,
@@ -34,7 +36,7 @@ pub use loom_run::{
 pub use module::{Version, lock_kinds};
 pub use run::execute;
 pub use runtime::{Bits, Flag, Mode, Order, Runtime};
-pub use scenario::{Deed, FirstCall, Grain, Guest, Scenario, Scripted, Window, implements};
+pub use scenario::{FirstCall, Grain, Scenario, Window, implements};
 pub use shuttle_run::{Budget, ShuttleReport, Steps, Strategy, run_under_shuttle};
 pub use std_run::run_on_threads;
 pub use zappers::{Zappers, ZappersError};

@@ -2,7 +2,7 @@
 
 use super::beside::BesideText;
 use super::version::version;
-use super::{by_key, zappers};
+use super::{by_key, guest, zappers};
 use crate::question::{Question, QuestionError, Source};
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
@@ -85,7 +85,7 @@ pub struct CodeRequest {
     /// How often each goes round.
     pub laps: usize,
     /// What the guests do under loom; elsewhere they do whatever they can.
-    #[serde(with = "by_key", default = "unsaid")]
+    #[serde(with = "by_key", default = "guest::unsaid")]
     pub guest: Scripted,
     /// loom: they do it on their first lap only.
     #[serde(default)]
@@ -130,21 +130,6 @@ pub struct CodeRequest {
     /// Decisions of the model that are others than the code's: what conformance then finds is no bug.
     #[serde(default)]
     pub against: BTreeMap<String, String>,
-}
-
-/// What a saved schedule says that is older than the field: schedules have a free guest.
-const fn unsaid() -> Scripted {
-    Scripted::AttrRead
-}
-
-/// What loom's guests do where nobody says. A fault waits for mmu_lock, as a second zapper may: two that wait can
-/// take turns without end, and loom makes an execution of each number of turns.
-pub(crate) const fn guest_of(window: Window, zappers: usize) -> Scripted {
-    if zappers > 1 {
-        Scripted::Vmcall
-    } else {
-        Scripted::of_window(window)
-    }
 }
 
 /// More executions than any window of one vCPU needs.
@@ -246,7 +231,7 @@ impl CodeRequest {
             laps: settings.laps.unwrap_or(base.laps),
             guest: settings
                 .guest
-                .unwrap_or(guest_of(window, run.scenario.zappers)),
+                .unwrap_or(guest::guest_of(window, run.scenario.zappers)),
             guest_once: settings.guest_once,
             in_guest: settings.in_guest,
             zero_step_armed: settings.zero_step_armed,
@@ -386,41 +371,6 @@ impl CodeRequest {
             foreign_kick: self.foreign_kick,
             ..base
         })
-    }
-
-    /// Why its executions can not be held against the packed model; `None` when they can.
-    #[must_use]
-    pub fn why_not_held(&self) -> Option<&'static str> {
-        let decided = |name: &str, value: &str| {
-            let decision = self.decisions.get(name);
-            decision.map(String::as_str) == Some(value)
-        };
-        let waits = ["reenter-guest", "sleep-woken"]
-            .iter()
-            .any(|value| decided("flag_return", value));
-        if self.engine == Engine::Std {
-            Some("real threads record nothing")
-        } else if self.vcpus > scenario::MAX_VCPUS {
-            Some("the model has room for fewer vCPUs")
-        } else if self.late || decided("flag_raise", "request-bit") {
-            // Nothing records them.
-            Some(
-                "a vCPU's creation, and the clearing of request bits, are one step there and several here",
-            )
-        } else if self.migrate && self.zappers > 1 {
-            Some("the model has vCPUs that move beside one zapper only")
-        } else if self.foreign_kick && self.engine == Engine::Loom {
-            Some("under loom nobody's kick but the zapper's is")
-        } else if self.engine == Engine::Shuttle {
-            let whole = self.window == Window::Whole && !self.zero_step_armed;
-            (!whole).then_some("only whole removals from the start are, under shuttle")
-        } else if self.migrate {
-            Some("under loom only vCPUs that stay on their CPU are")
-        } else {
-            waits.then_some(
-                "a vCPU that waits for the flag records nothing of what it sees meanwhile",
-            )
-        }
     }
 
     /// loom's bounds.

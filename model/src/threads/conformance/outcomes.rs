@@ -15,7 +15,8 @@ use crate::system::state::{EntryState, Ipi, KickPhase};
 use crate::system::zappers::Walker;
 use crate::system::{self, Agent, State, System};
 use crate::threads::event::{Entry, Event, Leaf};
-use crate::threads::scenario::{Deed, Guest, Scenario};
+use crate::threads::guest::{Deed, Guest};
+use crate::threads::scenario::Scenario;
 use crate::threads::zappers::SECOND;
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -4,9 +4,9 @@ use super::{EXITING_GUEST_MODE, IN_GUEST_MODE, Kvm, Met, NO_VCPU_ENTER, OUTSIDE_
 use crate::kernel::decisions::{Kick, KickModeRead};
 use crate::system::Agent;
 use crate::threads::event::Event;
+use crate::threads::guest::Guest;
 use crate::threads::module::Current;
 use crate::threads::runtime::{Bits, Mode, Order, Runtime};
-use crate::threads::scenario::Guest;
 use crate::threads::zappers::sender;
 
 /// A CPU that a kick has to interrupt.

@@ -10,9 +10,10 @@ use crate::kernel::decisions::{
 use crate::property::Property;
 use crate::status::StatusWord;
 use crate::threads::event::{Event, Leaf};
+use crate::threads::guest::Guest;
 use crate::threads::module::{Current, ExitReason, Td, Tdvps, status_of, tdh_vp_enter, tdh_vp_wr};
 use crate::threads::runtime::{Bits, Flag, Mode, Order, Runtime};
-use crate::threads::scenario::{Grain, Guest, Window};
+use crate::threads::scenario::{Grain, Window};
 
 /// The exit reason that `vcpu_enter_guest()` finds cached.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use crate::system::labels::guest;
 use crate::system::state::EntryState;
 use crate::table::Effect;
 use crate::threads::event::{Event, Leaf};
+use crate::threads::guest::{Deed, Guest};
 use crate::threads::module::Version;
 use crate::threads::runtime::Runtime;
-use crate::threads::scenario::{Deed, Guest};
 
 /// What the module keeps of a vCPU (TDVPS) and only its own calls touch.
 #[derive(Clone, Copy, Debug, Default)]
