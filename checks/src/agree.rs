@@ -98,8 +98,7 @@ impl Column {
             && match self {
                 Self::Packed | Self::Actors => asks_the_same(run, asked),
                 Self::Loom | Self::Shuttle => {
-                    is_plain(asked)
-                        && beside(run) == beside(asked)
+                    beside(run) == beside(asked)
                         && run.scenario.migrate == asked.scenario.migrate
                         && run.scenario.late == asked.scenario.late
                         && run.scenario.foreign_kick == asked.scenario.foreign_kick
@@ -107,6 +106,7 @@ impl Column {
                         && (asked.scenario.zero_step || !run.code.zero_step_armed)
                         && is_same_protocol(run, asked)
                         && memory_of(run) == asked.scenario.memory
+                        && is_plain(asked)
                 }
             }
     }
