@@ -19,8 +19,8 @@ pub(super) struct Subsets {
     pub(super) most: usize,
 }
 
-/// Some 200 MiB.
-const MOST: usize = 500_000;
+/// Some 100 MiB; on the weak memory there are two models.
+const MOST: usize = 250_000;
 
 impl Subsets {
     /// From one state, the set number 0.
