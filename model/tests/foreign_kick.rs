@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::same::same;
+use common::same::{ONE_LEFT_OUT, same};
 use common::{Ask, Found};
 use seamcheck_model::kvm::instr::{Instr, KickStep};
 use seamcheck_model::property::Property;
@@ -16,7 +16,6 @@ use seamcheck_model::system::{Event, Reductions, State, System};
 use std::collections::BTreeSet;
 
 const BOTH: [Memory; 2] = [Memory::Sc, Memory::Tso];
-const ALL: Reductions = Reductions::ALL;
 const IN_GUEST_ONLY: &str = "request-wait-in-guest-only";
 
 fn alone() -> Ask {
@@ -182,24 +181,7 @@ fn mutants_beside_kicks_by_others_are_the_same_without_any_reduction() {
 #[test]
 fn two_vcpus_beside_kicks_by_others_are_the_same_with_each_reduction_left_out() {
     let ask = kicked().two_trimmed().memory(Memory::Tso);
-    for fewer in [
-        Reductions {
-            merge_uncontended: false,
-            ..ALL
-        },
-        Reductions {
-            fuse_local: false,
-            ..ALL
-        },
-        Reductions {
-            forget_dead: false,
-            ..ALL
-        },
-        Reductions {
-            sort_vcpus: false,
-            ..ALL
-        },
-    ] {
+    for fewer in ONE_LEFT_OUT {
         assert_eq!(same(&ask, fewer).broken, BTreeSet::new(), "{fewer:?}");
     }
 }

@@ -7,7 +7,7 @@
 mod common;
 
 use common::Ask;
-use common::same::same;
+use common::same::{ONE_LEFT_OUT, same};
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Memory;
 use seamcheck_model::system::Reductions;
@@ -149,24 +149,7 @@ fn two_vcpus_are_the_same_without_r5_zero_step_and_attributes_included() {
 #[test]
 fn two_vcpus_without_a_flag_test_are_the_same_with_each_reduction_left_out() {
     let ask = claim().two_trimmed().with("vcpu_flag_test", "absent");
-    for fewer in [
-        Reductions {
-            merge_uncontended: false,
-            ..ALL
-        },
-        Reductions {
-            fuse_local: false,
-            ..ALL
-        },
-        Reductions {
-            forget_dead: false,
-            ..ALL
-        },
-        Reductions {
-            sort_vcpus: false,
-            ..ALL
-        },
-    ] {
+    for fewer in ONE_LEFT_OUT {
         let broken = same(&ask, fewer).broken;
         assert!(broken.contains(&Property::NoSecondBusy), "{fewer:?}");
     }

@@ -12,6 +12,26 @@ use seamcheck_model::table::Effect;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+/// All reductions but one, for each that a trimmed guest still needs.
+pub(crate) const ONE_LEFT_OUT: [Reductions; 4] = [
+    Reductions {
+        merge_uncontended: false,
+        ..Reductions::ALL
+    },
+    Reductions {
+        fuse_local: false,
+        ..Reductions::ALL
+    },
+    Reductions {
+        forget_dead: false,
+        ..Reductions::ALL
+    },
+    Reductions {
+        sort_vcpus: false,
+        ..Reductions::ALL
+    },
+];
+
 /// What must not depend on reductions. With R4 off ATTR.WR takes steps of its own, which are
 /// ATTR.RD's under another name.
 #[derive(Debug)]
