@@ -63,6 +63,23 @@ fn a_divergence_is_status_14_and_shows_both_sides_on_both_memories() {
 }
 
 #[test]
+fn a_window_under_shuttle_is_held_and_can_part() {
+    let asked = "--engine shuttle --window block --vcpus 4 --schedules 300";
+    let held = code(asked);
+    assert_eq!(held.status.code(), Some(20));
+    let text = text(&held);
+    let inside = "300 schedules are inside the model";
+    assert!(text.contains(inside), "{text}");
+
+    let parts = code(&format!("{asked} --against kick=none"));
+    assert_eq!(parts.status.code(), Some(14));
+    let text = self::text(&parts);
+    assert!(text.contains("diverges"), "{text}");
+    let because = "the run stopped where code and model part";
+    assert!(text.contains(because), "{text}");
+}
+
+#[test]
 fn a_value_that_no_barrier_allows_is_counted_and_no_divergence() {
     let output = code("--set vcpu_barrier=absent --against vcpu_barrier=srcu-unlock");
     assert_eq!(output.status.code(), Some(10));

@@ -335,12 +335,14 @@ fn stands(place: Place, stage: vcpu::Stage) -> String {
         Place::StoreOutsideEarly
         | Place::StoreOutside
         | Place::StoreOutsideCancel
+        | Place::StoreOutsideTurnedBack
         | Place::StoreOutsideSleep => "before mode = OUTSIDE_GUEST_MODE",
         Place::VpEnter => "tdh_vp_enter()",
         Place::Guest => "guest runs",
-        Place::SrcuReadLock | Place::SrcuReadLockCancel | Place::SrcuReadLockSleep => {
-            "srcu_read_lock(): smp_mb()"
-        }
+        Place::SrcuReadLock
+        | Place::SrcuReadLockTurnedBack
+        | Place::SrcuReadLockCancel
+        | Place::SrcuReadLockSleep => "srcu_read_lock(): smp_mb()",
         Place::Asleep => "asleep on wait_for_sept_zap",
         Place::LockAndFreeze => "kvm_tdp_mmu_map(): before read_lock(mmu_lock)",
         Place::Aug => "tdh_mem_page_aug()",

@@ -256,9 +256,12 @@ impl Vcpu {
                 self.go(state, place, o);
             }
             (Place::StoreOutside, _) => self.irqs_on(state, Place::SrcuReadLock, o),
+            (Place::StoreOutsideTurnedBack, _) => {
+                self.irqs_on(state, Place::SrcuReadLockTurnedBack, o);
+            }
             (Place::StoreOutsideSleep, _) => self.irqs_on(state, Place::SrcuReadLockSleep, o),
             (Place::StoreOutsideCancel, _) => self.open(state, Place::SrcuReadLockCancel, o),
-            (Place::SrcuReadLock, _) => self.handle_exit(state, o),
+            (Place::SrcuReadLock | Place::SrcuReadLockTurnedBack, _) => self.handle_exit(state, o),
             (Place::SrcuReadLockCancel, _) => self.go(state, Place::VcpuRun, o),
             (Place::SrcuReadLockSleep, _) => self.go(state, Place::Asleep, o),
             (Place::LockAndFreeze, Answer::Locked) => self.go(state, Place::Aug, o),
@@ -352,9 +355,11 @@ const fn access(place: Place) -> Option<Access> {
         Place::StoreOutsideEarly
         | Place::StoreOutside
         | Place::StoreOutsideCancel
+        | Place::StoreOutsideTurnedBack
         | Place::StoreOutsideSleep => Access::WriteMode(Mode::OutsideGuestMode),
         Place::SrcuReadUnlock
         | Place::SrcuReadLock
+        | Place::SrcuReadLockTurnedBack
         | Place::SrcuReadLockCancel
         | Place::SrcuReadLockSleep => Access::FullBarrier,
         Place::LockAndFreeze => Access::LockAndFreeze,

@@ -36,8 +36,8 @@ struct Places {
     reenter: Label,
     /// V16, out of the fastpath loop.
     out: Label,
-    /// V16 for a vCPU that goes to sleep (M33).
-    sleep: Label,
+    /// V16 of a vCPU that the flag turns back, where it is one of its own.
+    turned_back: Label,
     /// Behind V16, for a kernel that has stored OUTSIDE_GUEST_MODE before the entry (M19).
     entered: Label,
     /// V9's way out.
@@ -55,7 +55,7 @@ pub fn program(decisions: &Decisions, leaves: VcpuLeaves) -> Program {
         fastpath: asm.label(),
         reenter: asm.label(),
         out: asm.label(),
-        sleep: asm.label(),
+        turned_back: asm.label(),
         entered: asm.label(),
         cancel: asm.label(),
         fault: asm.label(),
@@ -65,7 +65,7 @@ pub fn program(decisions: &Decisions, leaves: VcpuLeaves) -> Program {
     way_in(&mut asm, decisions, &at);
     fastpath_loop(&mut asm, decisions, leaves, &at);
     way_out(&mut asm, decisions, &at);
-    way_to_sleep(&mut asm, decisions, &at);
+    way_of_the_turned_back(&mut asm, decisions, &at);
     cancel_injection(&mut asm, decisions, &at);
     ept_violation(&mut asm, leaves, &at);
     asm.finish()
@@ -223,45 +223,51 @@ fn fastpath_loop(asm: &mut Assembler, decisions: &Decisions, leaves: VcpuLeaves,
 fn way_out(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     asm.function("vcpu_enter_guest", X86);
     asm.place(at.out);
-    asm.line(
-        Instr::StoreMode { in_guest: false },
-        "mode = OUTSIDE_GUEST_MODE; smp_wmb()",
-    );
-    asm.place(at.entered);
-    asm.line(Instr::HandleExitIrqoff, "handle_exit_irqoff()");
-    asm.line(Instr::IrqEnable, "local_irq_enable()");
-    asm.setting.irqs_off = false;
-    srcu_read_lock(asm, decisions);
-    asm.line(
-        Instr::HandleExit {
-            fault: asm.to(at.fault),
-        },
-        "handle_exit()",
-    );
-    asm.line(
-        Instr::Jump {
-            to: asm.to(at.run_loop),
-        },
-        "return 1",
-    );
-}
-
-/// What the flag's way out would be if a vCPU slept on it (M33).
-fn way_to_sleep(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
-    let woken = match decisions.flag_return {
-        FlagReturn::ExitHandled | FlagReturn::ReenterGuest => return,
-        FlagReturn::Sleep => false,
-        FlagReturn::SleepWoken => true,
-    };
-    asm.place(at.sleep);
-    asm.setting.irqs_off = true;
     let outside = Instr::StoreMode { in_guest: false };
     asm.line(outside, "mode = OUTSIDE_GUEST_MODE; smp_wmb()");
+    asm.place(at.entered);
+    open_interrupts(asm, decisions);
+    handle_exit(asm, at);
+}
+
+/// The way out of a vCPU that the flag turns back, where it is not V16's: the vCPU sleeps (M33), or its
+/// interrupts were never off (M20).
+fn way_of_the_turned_back(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
+    let sleeps = match decisions.flag_return {
+        FlagReturn::ExitHandled | FlagReturn::ReenterGuest => None,
+        FlagReturn::Sleep => Some(false),
+        FlagReturn::SleepWoken => Some(true),
+    };
+    let irqs_off = decisions.irq_disable == IrqDisable::BeforeModeStore;
+    if irqs_off && sleeps.is_none() {
+        return;
+    }
+    asm.place(at.turned_back);
+    asm.setting.irqs_off = irqs_off;
+    let outside = Instr::StoreMode { in_guest: false };
+    asm.line(outside, "mode = OUTSIDE_GUEST_MODE; smp_wmb()");
+    open_interrupts(asm, decisions);
+    let Some(woken) = sleeps else {
+        handle_exit(asm, at);
+        return;
+    };
+    asm.line(Instr::SleepOnFlag { woken }, "sleep on wait_for_sept_zap");
+    let to = asm.to(at.run_loop);
+    asm.line(Instr::Jump { to }, "return 1");
+}
+
+/// V16 to V18.
+fn open_interrupts(asm: &mut Assembler, decisions: &Decisions) {
     asm.line(Instr::HandleExitIrqoff, "handle_exit_irqoff()");
     asm.line(Instr::IrqEnable, "local_irq_enable()");
     asm.setting.irqs_off = false;
     srcu_read_lock(asm, decisions);
-    asm.line(Instr::SleepOnFlag { woken }, "sleep on wait_for_sept_zap");
+}
+
+/// V19.
+fn handle_exit(asm: &mut Assembler, at: &Places) {
+    let fault = asm.to(at.fault);
+    asm.line(Instr::HandleExit { fault }, "handle_exit()");
     let to = asm.to(at.run_loop);
     asm.line(Instr::Jump { to }, "return 1");
 }
@@ -319,18 +325,19 @@ fn ept_violation(asm: &mut Assembler, leaves: VcpuLeaves, at: &Places) {
 
 fn flag_test(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     let keep_exit_reason = decisions.exit_reason_on_flag == ExitReasonOnFlag::Kept;
-    // A test hoisted above local_irq_disable() has nothing to undo; elsewhere the way out is V16's.
+    // A test hoisted above local_irq_disable() has nothing to undo.
     let hoisted = decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable;
     let in_fastpath = matches!(
         decisions.vcpu_flag_test,
         VcpuFlagTest::InTdxVcpuRun | VcpuFlagTest::FirstLapOnly
     );
+    let irqs_off = decisions.irq_disable == IrqDisable::BeforeModeStore;
     let to = asm.to(match decisions.flag_return {
         _ if hoisted => at.run_loop,
         // Only tdx_vcpu_run() has a fastpath's return value to give.
         FlagReturn::ReenterGuest if in_fastpath => at.reenter,
-        FlagReturn::ExitHandled | FlagReturn::ReenterGuest => at.out,
-        FlagReturn::Sleep | FlagReturn::SleepWoken => at.sleep,
+        FlagReturn::ExitHandled | FlagReturn::ReenterGuest if irqs_off => at.out,
+        _ => at.turned_back,
     });
     asm.line(
         Instr::TestFlag {

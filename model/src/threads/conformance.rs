@@ -8,14 +8,15 @@
 //! [`check`] does so with one journal of a whole run, sequentially consistent, which has to end where the
 //! model's threads can be at their ends. [`Held`] does it with every execution of
 //! loom's, on both of its memories: `subsets` keeps what was computed once, `order` looks for an order that
-//! x86 allows where loom's own is none, `start` is where a window begins, and `outcomes` compares what
-//! all executions together came to.
+//! x86 allows where loom's own is none, `start` is where a window begins, `seen` says what of the model
+//! is in a journal, and `outcomes` compares what all executions together came to.
 
 mod divergence;
 mod ends;
 mod held;
 mod order;
 mod outcomes;
+mod seen;
 mod start;
 mod subsets;
 
@@ -23,20 +24,19 @@ pub use divergence::{Divergence, NotInside};
 pub use ends::EndsEarly;
 pub use held::{Conformance, Fit, Held, HeldError};
 pub use outcomes::Compared;
-pub use start::NoStart;
+pub use seen::entry_of;
+pub use start::{NoStart, model as model_of};
 
-use super::event::{Entry, Event, Leaf};
-use crate::closed_enum::ClosedEnum;
-use crate::kernel::KvmHeld;
-use crate::kvm::instr::{CallSite, Instr, KickStep};
-use crate::module::OpKind;
-use crate::resource::{KvmLock, KvmMode, Mode, Resource};
-use crate::status::{Operand, StatusWord};
-use crate::system::labels::{Environment, Part, guest};
+use super::event::{Entry, Event};
+use super::scenario::Scenario;
+use crate::kernel::KernelProfile;
+use crate::kernel::decisions::FlagRaise;
+use crate::system::labels::{Environment, Part};
 use crate::system::state::VcpuMode;
 use crate::system::{self, Agent, State, System};
-use crate::table::Effect;
+use crate::table::LockTable;
 use rustc_hash::FxHashSet;
+use seen::seen_event;
 
 /// How the model is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,36 +50,67 @@ struct View {
 }
 
 /// Holds the journal of a run that has ended against a model without reductions, under sequential
-/// consistency.
+/// consistency: a whole removal, from the model's initial state.
 ///
 /// # Errors
 /// With the first event that no state the model can be in allows; or with a thread that has ended and that
 /// the model leaves more to do.
 pub fn check(system: &System, journal: &[Entry]) -> Result<(), NotInside> {
-    let mut states = FxHashSet::default();
-    states.insert(system.initial());
+    let states = walk(system, system.initial(), journal)?;
+    if is_dead(&states) {
+        return Ok(());
+    }
+    Ok(ends::check(system, states)?)
+}
+
+/// The same of a window, from where [`window_start`] says that it begins. The code's threads end with the
+/// window, where the model's have more to do.
+///
+/// # Errors
+/// With the first event that no state the model can be in allows.
+pub fn check_window(system: &System, start: &State, journal: &[Entry]) -> Result<(), NotInside> {
+    walk(system, *start, journal)?;
+    Ok(())
+}
+
+/// Where a window begins in a model of the same scenario.
+///
+/// # Errors
+/// When it begins nowhere there, or no search shows that it does; when there is no such model.
+pub fn window_start(
+    table: &LockTable,
+    kernel: &KernelProfile,
+    scenario: &Scenario,
+    system: &System,
+) -> Result<State, HeldError> {
+    let found = start::find(table, kernel, scenario, system)??;
+    match found.is_reached {
+        true => Ok(found.state),
+        false => Err(HeldError::Unreached),
+    }
+}
+
+/// The states that a journal leads to; all of them dead where it goes on behind a KVM_BUG_ON.
+fn walk(system: &System, start: State, journal: &[Entry]) -> Result<FxHashSet<State>, Divergence> {
+    let mut states = FxHashSet::from_iter([start]);
     for (at, entry) in journal.iter().enumerate() {
         if is_dead(&states) {
-            return Ok(());
+            break;
         }
-        let (next, allowed) = follow(system, View::default(), &states, *entry);
+        let (next, model) = follow(system, View::default(), &states, *entry);
         if next.is_empty() {
-            let (code, model) = (*entry, allowed);
+            let code = *entry;
             let by_a_zapper = is_a_zapper(system, code.agent);
             return Err(Divergence {
                 at,
                 code,
                 model,
                 by_a_zapper,
-            }
-            .into());
+            });
         }
         states = next;
     }
-    if is_dead(&states) {
-        return Ok(());
-    }
-    Ok(ends::check(system, states)?)
+    Ok(states)
 }
 
 /// A dead VM: nobody moves any more in the model, and what the code does is of no interest. A state that is
@@ -109,7 +140,8 @@ fn follow(
                     open.push(after);
                 }
                 Some(event) if step.agent == entry.agent => {
-                    if event == entry.event {
+                    if is_seen_as(system, event, entry.event) {
+                        next.extend(view.also_after(after, event));
                         next.insert(after);
                     } else if !allowed.contains(&event) {
                         allowed.push(event);
@@ -120,6 +152,14 @@ fn follow(
         });
     }
     (next, allowed)
+}
+
+/// The same event; or the RFC's vCPU found a request after it had looked at its mode, which has become
+/// EXITING_GUEST_MODE in between. Either turns it back.
+fn is_seen_as(system: &System, model: Event, code: Event) -> bool {
+    let has_requests = system.decisions.flag_raise == FlagRaise::RequestBit;
+    let late = (Event::ExitRequest(1), Event::ExitRequest(2));
+    model == code || (has_requests && (model, code) == late)
 }
 
 /// Hidden steps before an event: the agent's own, stores that reach memory, and for the end of a kick what
@@ -150,6 +190,7 @@ impl View {
         }
         match entry.event {
             Event::TestFlag(up) => state.shared.flag = up,
+            Event::Woken => state.shared.flag = false,
             Event::Visited { vcpu, outcome } => {
                 if let Some(vcpu) = state.vcpus.get_mut(usize::from(vcpu)) {
                     vcpu.mode = match outcome {
@@ -167,11 +208,21 @@ impl View {
                         1 => VcpuMode::Exiting,
                         _ => VcpuMode::InGuest,
                     };
+                    vcpu.request &= outcome != 0;
                 }
             }
             _ => {}
         }
         state
+    }
+
+    /// Where the code may have read an old `vcpu->cpu`: the old CPU will get the IPI.
+    fn also_after(self, mut state: State, event: Event) -> Option<State> {
+        let Event::Visited { vcpu, outcome: 5 } = event else {
+            return None;
+        };
+        state.vcpus.get_mut(usize::from(vcpu))?.cpu_stale = true;
+        self.believes.then_some(state)
     }
 
     /// The event of a transition; `None` when it is hidden.
@@ -187,188 +238,4 @@ impl View {
             event => event,
         }
     }
-}
-
-/// A transition of the model as an entry of a journal; `None` when it is hidden.
-#[must_use]
-pub fn entry_of(
-    system: &System,
-    before: &State,
-    step: &system::Event,
-    after: &State,
-) -> Option<Entry> {
-    Some(Entry {
-        agent: step.agent,
-        event: seen_event(system, before, step, after)?,
-    })
-}
-
-fn seen_event(
-    system: &System,
-    before: &State,
-    step: &system::Event,
-    after: &State,
-) -> Option<Event> {
-    let (part, line, outcome) = system.labels.parts(*step.trail.first()?);
-    match part {
-        Part::Environment => {
-            debug_assert!(usize::from(line) < Environment::NAMES.len());
-            (line == Environment::ForeignKick as u8).then_some(Event::ForeignKick)
-        }
-        Part::Module => in_module(system, before, step, after, line, outcome),
-        _ => in_kvm(system, before, step, after, part, line, outcome),
-    }
-}
-
-fn in_kvm(
-    system: &System,
-    before: &State,
-    step: &system::Event,
-    after: &State,
-    part: Part,
-    line: u8,
-    outcome: u8,
-) -> Option<Event> {
-    let vcpu = step.target.unwrap_or_default();
-    let text = &system.program_of(part)[usize::from(line)];
-    match text.instr {
-        Instr::Call { leaf, site } => Some(Event::Call {
-            leaf: leaf_of(system, leaf.0)?,
-            no_fail: site == CallSite::NoFail,
-        }),
-        Instr::BeginZap { locks } => Some(Event::BeginZap {
-            page: after.shared.control(part).page,
-            mmu_lock: mmu_lock(locks),
-        }),
-        // Nobody sees the mirror SPTE change where mmu_lock is held for write.
-        Instr::RemoveMirrorSpte { freeze, .. } => {
-            (freeze && outcome == 0).then_some(Event::FreezeMirrorSpte)
-        }
-        Instr::ThawMirrorSpte => Some(Event::ThawMirrorSpte),
-        Instr::Unlock { .. } if is_ioctl(system, part) => Some(Event::DropLocks),
-        Instr::Unlock { .. } if mmu_lock(text.held).is_none() => Some(Event::EndZap),
-        Instr::Unlock { .. } => Some(Event::Unlock),
-        Instr::Lock { locks } => Some(Event::TakeLocks(locks)),
-        Instr::Release => Some(Event::DropLocks),
-        Instr::Premap => Some(Event::Premapped(outcome == 0)),
-        Instr::IoctlStatus { .. } if outcome == 2 => Some(Event::BugOn),
-        Instr::StoreFlag { value } => Some(Event::StoreFlag(value)),
-        Instr::Kick {
-            step: KickStep::Visit,
-        } if step.target.is_some() => Some(Event::Visited { vcpu, outcome }),
-        Instr::Kick {
-            step: KickStep::Send,
-        } if step.target.is_some() => Some(Event::Sent { vcpu }),
-        Instr::Kick {
-            step: KickStep::Wait,
-        } => Some(Event::AllAcknowledged),
-        Instr::UnlessBusy { .. } if outcome == 2 => {
-            Some(Event::CalledBusy(returned(system, before, step.agent)))
-        }
-        Instr::BugOn if outcome == 1 => Some(Event::BugOn),
-        Instr::IrqDisable => Some(Event::IrqDisable),
-        Instr::IrqEnable => Some(Event::IrqEnable),
-        Instr::StoreMode { in_guest } => Some(Event::StoreMode { in_guest }),
-        Instr::ExitRequest { .. } => Some(Event::ExitRequest(outcome)),
-        Instr::TestFlag { .. } => Some(Event::TestFlag(outcome == 1)),
-        Instr::HandleExitIrqoff => Some(Event::Dispatch(outcome)),
-        Instr::FaultLock { .. } => Some(Event::FaultLock(outcome)),
-        Instr::AugStatus => Some(Event::AugStatus(outcome)),
-        _ => None,
-    }
-}
-
-/// An ioctl thread's program.
-fn is_ioctl(system: &System, part: Part) -> bool {
-    part != Part::Vcpu && !system.is_zapper(part)
-}
-
-fn in_module(
-    system: &System,
-    before: &State,
-    step: &system::Event,
-    after: &State,
-    address: u8,
-    outcome: u8,
-) -> Option<Event> {
-    let op = system.code.ops[usize::from(address)];
-    let failed = |index: u8| system.code.statuses[usize::from(index)];
-    Some(match op.kind {
-        OpKind::Acquire { resource, mode } => Event::Acquire {
-            resource,
-            mode,
-            operand: operand_of(failed(op.status))?,
-            taken: outcome == 0,
-        },
-        OpKind::SetTdel { mode } => Event::Acquire {
-            resource: Resource::SeptEntry,
-            mode: if mode == Mode::Host {
-                Mode::Host
-            } else {
-                Mode::Guest
-            },
-            operand: operand_of(failed(op.status))?,
-            taken: outcome == 0,
-        },
-        OpKind::MarkHostPriority => Event::MarkHostPriority,
-        OpKind::ClearHostPriority => Event::ClearHostPriority,
-        OpKind::LookHostPriority => Event::LookHostPriority(outcome == 1),
-        OpKind::YieldTdel => Event::YieldTdel,
-        OpKind::Release { resource } => Event::Release(resource),
-        OpKind::UndoEpoch => Event::UndoEpoch,
-        OpKind::BranchZeroStep => Event::ZeroStepArmed(outcome == 0),
-        OpKind::Effect {
-            effect: Effect::RunGuest,
-            ..
-        } => {
-            let Agent::Vcpu(index) = step.agent else {
-                return None;
-            };
-            let vcpu = after.vcpus[usize::from(index)];
-            let tdcall = if outcome == guest::TDCALL {
-                let leaf = system.code.ops[usize::from(vcpu.control.op)].leaf;
-                Some(leaf_of(system, leaf.0)?)
-            } else {
-                None
-            };
-            Event::Guest {
-                outcome,
-                tdcall,
-                armed: vcpu.zero_step != 0,
-                page: vcpu.control.page,
-            }
-        }
-        OpKind::Effect { effect, .. } => Event::Effect(effect, outcome),
-        // Out of a TDCALL, back to the guest, is hidden; out of a SEAMCALL is not.
-        OpKind::Return if step.trail.len() > 1 => {
-            Event::Returned(returned(system, before, step.agent))
-        }
-        OpKind::Return => return None,
-    })
-}
-
-/// How mmu_lock is held.
-fn mmu_lock(held: KvmHeld) -> Option<KvmMode> {
-    let mut modes = held.iter().filter(|(lock, _)| *lock == KvmLock::MmuLock);
-    modes.next().map(|(_, mode)| mode)
-}
-
-/// The status of the call that an agent is about to return from.
-fn returned(system: &System, before: &State, agent: Agent) -> StatusWord {
-    let control = match agent {
-        Agent::Zapper => before.shared.zapper,
-        Agent::Vcpu(index) => before.vcpus[usize::from(index)].control,
-        Agent::Thread(index) => before.shared.threads[usize::from(index)],
-    };
-    system.code.statuses[usize::from(control.status)]
-}
-
-fn leaf_of(system: &System, index: u8) -> Option<Leaf> {
-    Leaf::from_key(&system.code.leaves[usize::from(index)].key)
-}
-
-/// The operand of a BUSY.
-fn operand_of(status: StatusWord) -> Option<Operand> {
-    let found = |operand: &&Operand| operand.id() == status.0 - status.code().0;
-    Operand::ALL.iter().find(found).copied()
 }

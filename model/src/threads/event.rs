@@ -67,6 +67,8 @@ pub enum Event {
         /// What was found and done.
         outcome: u8,
     },
+    /// `kvm_clear_request()` on every vCPU begins.
+    ClearRequests,
     /// The kick sent an IPI.
     Sent {
         /// To whose CPU.
@@ -79,6 +81,10 @@ pub enum Event {
     /// `KVM_BUG_ON` fires.
     BugOn,
 
+    /// A vCPU is created: kvm->online_vcpus counts it.
+    ComesOnline,
+    /// A vCPU that slept on the flag finds it down.
+    Woken,
     /// Somebody else's kick found this vCPU in IN_GUEST_MODE.
     ForeignKick,
     /// `local_irq_disable()`.
@@ -90,7 +96,7 @@ pub enum Event {
         /// IN_GUEST_MODE?
         in_guest: bool,
     },
-    /// `kvm_vcpu_exit_request()`: 0 no, 1 EXITING_GUEST_MODE.
+    /// `kvm_vcpu_exit_request()`: 0 no, 1 EXITING_GUEST_MODE, 2 a request or work.
     ExitRequest(u8),
     /// `READ_ONCE(wait_for_sept_zap)`.
     TestFlag(bool),
@@ -207,6 +213,7 @@ impl std::fmt::Display for Event {
             Self::Unlock => f.write_str("unlocks mmu_lock"),
             Self::EndZap => f.write_str("ends a removal without mmu_lock"),
             Self::StoreFlag(value) => write!(f, "WRITE_ONCE(wait_for_sept_zap, {value})"),
+            Self::Visited { vcpu, outcome: 5 } => write!(f, "reads the CPU of vCPU {vcpu}"),
             Self::Visited { vcpu, outcome } => {
                 let found = [
                     "OUTSIDE, skip",
@@ -218,16 +225,20 @@ impl std::fmt::Display for Event {
                 write!(f, "looks at the mode of vCPU {vcpu}: {found}")
             }
             Self::Sent { vcpu } => write!(f, "sends an IPI to vCPU {vcpu}"),
+            Self::ClearRequests => f.write_str("clears the vCPUs' requests"),
             Self::AllAcknowledged => f.write_str("every IPI is acknowledged"),
             Self::CalledBusy(status) => write!(f, "calls {} busy", status.pretty()),
             Self::BugOn => f.write_str("KVM_BUG_ON fires"),
+            Self::ComesOnline => f.write_str("comes online"),
+            Self::Woken => f.write_str("sleeps no longer: wait_for_sept_zap is down"),
             Self::ForeignKick => f.write_str("is kicked by somebody else: EXITING_GUEST_MODE"),
             Self::IrqDisable => f.write_str("local_irq_disable()"),
             Self::IrqEnable => f.write_str("local_irq_enable()"),
             Self::StoreMode { in_guest: true } => f.write_str("mode = IN_GUEST_MODE"),
             Self::StoreMode { in_guest: false } => f.write_str("mode = OUTSIDE_GUEST_MODE"),
             Self::ExitRequest(0) => f.write_str("kvm_vcpu_exit_request(): no"),
-            Self::ExitRequest(_) => f.write_str("kvm_vcpu_exit_request(): EXITING_GUEST_MODE"),
+            Self::ExitRequest(1) => f.write_str("kvm_vcpu_exit_request(): EXITING_GUEST_MODE"),
+            Self::ExitRequest(_) => f.write_str("kvm_vcpu_exit_request(): something is pending"),
             Self::TestFlag(up) => write!(f, "wait_for_sept_zap is {}", down_or_up(up)),
             Self::Dispatch(0) => f.write_str("handle_exit_irqoff(): nothing to dispatch"),
             Self::Dispatch(1) => f.write_str("handle_exit_irqoff(): dispatches the interrupt"),

@@ -7,7 +7,7 @@ use super::runtime::Order;
 use super::zappers::Zappers;
 use crate::closed_enum::closed_enum;
 use crate::kernel::KvmHeld;
-use crate::kernel::decisions::Decisions;
+use crate::kernel::decisions::{Decisions, FlagRaise, FlagReturn};
 use crate::kernel::unsupported::{Implemented, Unsupported, is_implemented, refuse_others};
 use crate::system::state::EntryState;
 
@@ -208,6 +208,13 @@ impl Scenario {
             grain: Grain::Contended,
             beside: Beside::NOBODY,
         }
+    }
+
+    /// Whether a vCPU goes through `kvm_vcpu_exit_request()`; see [`Grain`].
+    pub(super) const fn has_exit_request(&self) -> bool {
+        matches!(self.grain, Grain::Full)
+            || matches!(self.decisions.flag_raise, FlagRaise::RequestBit)
+            || matches!(self.decisions.flag_return, FlagReturn::ReenterGuest)
     }
 
     /// The whole removal, every lock a word, the guest free: for engines with schedules of their own.

@@ -10,7 +10,7 @@ use seamcheck_model::actors::zapper::{Deed, Stage};
 use seamcheck_model::actors::{
     LEAVES, Protocol, Snapshot, memory::MirrorSpte as Spte, memory::Store,
 };
-use seamcheck_model::kernel::decisions::{FlagReturn, ModeOutside, VcpuBarrier};
+use seamcheck_model::kernel::decisions::{FlagReturn, IrqDisable, ModeOutside, VcpuBarrier};
 use seamcheck_model::kvm::instr::{CallSite, Instr, KickStep};
 use seamcheck_model::module::LeafId;
 use seamcheck_model::system::state::{
@@ -253,15 +253,16 @@ impl<'a> Map<'a> {
         // Decisions put stores and barriers before these, and so move them.
         let decisions = &self.system.decisions;
         let early = usize::from(decisions.mode_outside == ModeOutside::BeforeVpEnter);
-        let sleeps = matches!(
+        // A way out of its own for what the flag turns back.
+        let turned_back = matches!(
             decisions.flag_return,
             FlagReturn::Sleep | FlagReturn::SleepWoken
-        );
+        ) || decisions.irq_disable == IrqDisable::AfterFlagTest;
         let unlock = usize::from(matches!(
             decisions.vcpu_barrier,
             VcpuBarrier::SrcuUnlock | VcpuBarrier::SrcuUnlockBeforeModeStore
         ));
-        let sleeps = usize::from(sleeps);
+        let turned_back = usize::from(turned_back);
         let (lines, which) = match place {
             Place::VcpuRun => (all(&|instr| matches!(instr, Instr::RunLoop { .. })), 0),
             Place::VpWr => (call("TDH.VP.WR"), 0),
@@ -275,11 +276,11 @@ impl<'a> Map<'a> {
             Place::ReenterRequest => (requests(), 1),
             Place::StoreOutsideEarly => (outside(), 0),
             Place::StoreOutside => (outside(), early),
-            Place::StoreOutsideSleep => (outside(), early + 1),
-            Place::StoreOutsideCancel => (outside(), early + 1 + sleeps),
+            Place::StoreOutsideSleep | Place::StoreOutsideTurnedBack => (outside(), early + 1),
+            Place::StoreOutsideCancel => (outside(), early + 1 + turned_back),
             Place::SrcuReadLock => (barriers(), unlock),
-            Place::SrcuReadLockSleep => (barriers(), unlock + 1),
-            Place::SrcuReadLockCancel => (barriers(), unlock + 1 + sleeps),
+            Place::SrcuReadLockSleep | Place::SrcuReadLockTurnedBack => (barriers(), unlock + 1),
+            Place::SrcuReadLockCancel => (barriers(), unlock + 1 + turned_back),
             Place::VpEnter | Place::Guest => (call("TDH.VP.ENTER"), 0),
             Place::Asleep => (all(&|instr| matches!(instr, Instr::SleepOnFlag { .. })), 0),
             Place::LockAndFreeze => (all(&|instr| matches!(instr, Instr::FaultLock { .. })), 0),

@@ -44,7 +44,7 @@ pub struct CodeAnswer {
     /// loom: what came of holding its executions against the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldText>,
-    /// loom: why they were not, though they were to be.
+    /// Why they were not, though they were to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_held: Option<String>,
     /// The properties that were seen violated, whatever was asked.
@@ -135,11 +135,7 @@ impl CodeAnswer {
         if self.stopped_early() {
             return Verdict::Unknown(Cut::Executions);
         }
-        if self
-            .held
-            .as_ref()
-            .is_some_and(|held| held.diverges_at.is_some())
-        {
+        if self.divergence.is_some() {
             return Verdict::Unknown(Cut::Parted);
         }
         if self.is_vacuous(request) {

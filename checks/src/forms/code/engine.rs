@@ -1,15 +1,15 @@
 //! Running a request in this process.
 
 use super::answer::CodeAnswer;
+use super::oracle::Oracle;
 use super::patience::{Patience, Stop};
 use super::request::{CodeRequest, Engine, WATCHED};
 use super::schedule::Steps;
-use crate::question::{Question, QuestionError};
+use crate::question::QuestionError;
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::resource::KvmMode;
 use seamcheck_model::scenario;
-use seamcheck_model::system::{Reductions, System};
-use seamcheck_model::threads::conformance::{self, Held, HeldError, NoStart};
+use seamcheck_model::threads::conformance::{Held, HeldError};
 use seamcheck_model::threads::{
     Budget, Entry, Met, Scenario, Strategy, Window, check_for_loom, run_on_threads, run_under_loom,
     run_under_loom_held, run_under_shuttle,
@@ -54,7 +54,7 @@ fn under_loom(request: &CodeRequest, scenario: &Scenario) -> Result<CodeAnswer, 
 }
 
 /// The models that executions are held against, or why there are none.
-fn held(request: &CodeRequest, code: &Scenario) -> Result<Result<Held, NoStart>, QuestionError> {
+fn held(request: &CodeRequest, code: &Scenario) -> Result<Result<Held, HeldError>, QuestionError> {
     let question = request.question(scenario::Scenario::default())?;
     let model = Scenario {
         decisions: request.model_decisions()?,
@@ -62,8 +62,8 @@ fn held(request: &CodeRequest, code: &Scenario) -> Result<Result<Held, NoStart>,
     };
     match Held::new(&question.table, &question.profile, &model, request.memory) {
         Ok(held) => Ok(Ok(held)),
-        Err(HeldError::NoStart(why)) => Ok(Err(why)),
         Err(HeldError::Config(error)) => Err(error.into()),
+        Err(why) => Ok(Err(why)),
     }
 }
 
@@ -134,11 +134,17 @@ fn under_shuttle(
         schedules: request.schedules,
         seed: request.seed,
     };
-    let model = request.conformance.then(|| model(request)).transpose()?;
+    let held = request.conformance.then(|| Oracle::new(request, &scenario));
+    let (held, not_held) = match held.transpose()? {
+        Some(Err(why)) => (None, Some(why.to_string())),
+        Some(Ok(oracle)) => (Some(oracle), None),
+        None => (None, None),
+    };
+    let is_held = held.is_some();
     let told = Arc::clone(stop);
-    let oracle = move |journal: &[Entry]| match &model {
+    let oracle = move |journal: &[Entry]| match &held {
         _ if told.get().is_some() => Err(STOPPED.to_owned()),
-        Some(model) => conformance::check(model, journal).map_err(|found| found.to_string()),
+        Some(oracle) => oracle.check(journal).map_err(|found| found.to_string()),
         None => Ok(()),
     };
     let report = run_under_shuttle(&scenario, request.property, &budget, oracle).map_err(usage)?;
@@ -149,28 +155,9 @@ fn under_shuttle(
     }
     Ok(CodeAnswer {
         cut: stop.get().copied(),
-        ..CodeAnswer::of_shuttle(&report, request.conformance)
+        not_held,
+        ..CodeAnswer::of_shuttle(&report, is_held)
     })
-}
-
-/// The packed model of the same protocol, without reductions: a transition is a step.
-fn model(request: &CodeRequest) -> Result<System, QuestionError> {
-    let scenario = scenario::Scenario {
-        vcpus: request.vcpus,
-        zappers: request.zappers,
-        pages: request.zappers,
-        inodes: request.zappers,
-        exit_reason: true,
-        migrate: request.migrate,
-        foreign_kick: request.foreign_kick,
-        ..scenario::Scenario::default()
-    };
-    let question = request.question(scenario)?;
-    let question = Question {
-        decisions: request.model_decisions()?,
-        ..question
-    };
-    question.system(Reductions::NONE)
 }
 
 /// The most vCPUs and laps that a run may have: each vCPU is a thread.

@@ -13,6 +13,7 @@ pub mod fewest;
 pub(crate) mod guest;
 pub mod held;
 mod not_held;
+mod oracle;
 pub mod patience;
 pub mod request;
 pub mod schedule;

@@ -40,10 +40,14 @@ pub enum Place {
     StoreOutside,
     /// The same, on V9's way out: no `handle_exit_irqoff()` follows.
     StoreOutsideCancel,
+    /// The same for a vCPU that the flag turns back while its interrupts are on (M20).
+    StoreOutsideTurnedBack,
     /// The same, on the way to sleep (M33).
     StoreOutsideSleep,
     /// V19: `srcu_read_lock()`, with its `smp_mb()`; then `handle_exit()`.
     SrcuReadLock,
+    /// The same for a vCPU that the flag turned back while its interrupts were on (M20).
+    SrcuReadLockTurnedBack,
     /// The same on V9's way out: no exit to handle.
     SrcuReadLockCancel,
     /// The same, on the way to sleep.
@@ -122,7 +126,12 @@ impl Vcpu {
             // Above local_irq_disable() there is nothing to undo.
             _ if self.decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable => Place::VcpuRun,
             FlagReturn::ReenterGuest if in_fastpath => Place::ReenterRequest,
-            FlagReturn::ExitHandled | FlagReturn::ReenterGuest => Place::StoreOutside,
+            FlagReturn::ExitHandled | FlagReturn::ReenterGuest
+                if self.decisions.irq_disable == IrqDisable::BeforeModeStore =>
+            {
+                Place::StoreOutside
+            }
+            FlagReturn::ExitHandled | FlagReturn::ReenterGuest => Place::StoreOutsideTurnedBack,
             FlagReturn::Sleep | FlagReturn::SleepWoken => Place::StoreOutsideSleep,
         }
     }
@@ -135,17 +144,17 @@ impl Vcpu {
             Place::VcpuRun
             | Place::VpWr
             | Place::SrcuReadLock
+            | Place::SrcuReadLockTurnedBack
             | Place::SrcuReadLockCancel
             | Place::SrcuReadLockSleep
             | Place::Asleep
             | Place::LockAndFreeze
             | Place::Aug
             | Place::AugStatus { .. } => false,
-            Place::Guest
-            | Place::ReenterRequest
-            | Place::StoreOutside
-            | Place::StoreOutsideSleep => true,
-            Place::StoreOutsideCancel => self.decisions.irq_disable == IrqDisable::BeforeModeStore,
+            Place::Guest | Place::ReenterRequest | Place::StoreOutside => true,
+            Place::StoreOutsideCancel
+            | Place::StoreOutsideTurnedBack
+            | Place::StoreOutsideSleep => self.decisions.irq_disable == IrqDisable::BeforeModeStore,
             _ => on_way_in(place) > on_way_in(Place::LocalIrqDisable),
         }
     }
@@ -160,12 +169,16 @@ impl Vcpu {
             Place::StoreInGuestMode
             | Place::StoreOutsideEarly
             | Place::StoreOutside
-            | Place::StoreOutsideCancel
-            | Place::StoreOutsideSleep => self.memory == Memory::Tso,
+            | Place::StoreOutsideCancel => self.memory == Memory::Tso,
+            // Between the flag test and this an interrupt may be taken, where they are on.
+            Place::StoreOutsideTurnedBack | Place::StoreOutsideSleep => {
+                self.memory == Memory::Tso && self.irqs_off(place)
+            }
             // Only the CPU itself fills the queue that a barrier waits for. Up to its first contended
             // lock a SEAMCALL is seen by nobody.
             Place::SrcuReadUnlock
             | Place::SrcuReadLock
+            | Place::SrcuReadLockTurnedBack
             | Place::SrcuReadLockCancel
             | Place::SrcuReadLockSleep
             | Place::VpWr

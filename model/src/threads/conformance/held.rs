@@ -18,13 +18,13 @@ use super::start::{self, NoStart, Start};
 use super::subsets::{Subsets, while_alive};
 use super::{Divergence, View};
 use crate::kernel::KernelProfile;
-use crate::kernel::decisions::ExitRequest;
+use crate::kernel::decisions::{ExitRequest, FlagRaise};
 use crate::scenario;
 use crate::system::{ConfigError, Reductions, State, System};
 use crate::table::LockTable;
 use crate::threads::event::Entry;
 use crate::threads::loom_run::Memory;
-use crate::threads::scenario::{Grain, Scenario};
+use crate::threads::scenario::Scenario;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Why nothing can be held against the model.
@@ -36,6 +36,9 @@ pub enum HeldError {
     /// The scenario begins nowhere in the model.
     #[error(transparent)]
     NoStart(#[from] NoStart),
+    /// The model may not come to where it begins.
+    #[error("no search shows that the model comes to where this begins")]
+    Unreached,
 }
 
 /// What came of holding executions against the model.
@@ -104,7 +107,7 @@ impl Held {
         scenario: &Scenario,
         memory: Memory,
     ) -> Result<Self, HeldError> {
-        let skips = scenario.grain == Grain::Contended;
+        let skips = !scenario.has_exit_request();
         let mut decisions = scenario.decisions;
         if skips {
             // A vCPU without kvm_vcpu_exit_request() is one that does not look at its mode there and for
@@ -229,7 +232,16 @@ impl Held {
 
     /// What came of it. `is_whole` when loom made every execution there is.
     pub(in crate::threads) fn finish(mut self, is_whole: bool) -> Conformance {
-        if self.tso.is_none() && is_whole && !self.died && self.found.divergence.is_none() {
+        // A script moves a vCPU on each lap, and kicks it once from outside; a request is seen before the
+        // mode is changed. The model chooses when, or has it in one step.
+        let has_requests = self.scenario.decisions.flag_raise == FlagRaise::RequestBit;
+        let chooses = self.scenario.migrate || self.scenario.foreign_kick || has_requests;
+        if self.tso.is_none()
+            && is_whole
+            && !chooses
+            && !self.died
+            && self.found.divergence.is_none()
+        {
             let (system, view) = (&self.sc.system, self.sc.view);
             let model = outcomes::of_model(system, view, &self.start, &self.scenario);
             self.found.outcomes = model.map(|model| Compared::new(&self.outcomes, &model));

@@ -117,7 +117,8 @@ fn into_guest(system: &System, from: State, vcpu: u8) -> Option<State> {
 }
 
 /// The model's side of a scenario of the code, sequentially consistent.
-pub(super) fn model(scenario: &Scenario) -> scenario::Scenario {
+#[must_use]
+pub fn model(scenario: &Scenario) -> scenario::Scenario {
     let beside = scenario.beside;
     let names = beside.ioctls().map(|(_, thread)| thread.ioctl.key());
     scenario::Scenario {
@@ -129,6 +130,9 @@ pub(super) fn model(scenario: &Scenario) -> scenario::Scenario {
         threads: names.map(str::to_owned).collect(),
         finalized: beside.finalized,
         populated: beside.populated && !beside.finalized,
+        migrate: scenario.migrate,
+        late: scenario.late,
+        foreign_kick: scenario.foreign_kick,
         ..scenario::Scenario::default()
     }
 }
@@ -225,6 +229,7 @@ fn is_there(system: &System, vcpus: &[Vcpu], scenario: &Scenario) -> bool {
         *vcpu
             == Vcpu {
                 zero_step: vcpu.zero_step,
+                offline: vcpu.offline,
                 ..like
             }
     };

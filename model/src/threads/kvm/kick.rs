@@ -28,8 +28,10 @@ impl<R: Runtime> Kvm<R> {
         }
     }
 
-    /// `kvm_clear_request()` on every vCPU.
-    pub(super) fn clear_requests(&self) {
+    /// `kvm_clear_request()` on every vCPU. One step of the model's: a vCPU whose bit is cleared later
+    /// sees what it would see of other work.
+    pub(super) fn clear_requests(&self, current: Current<R>) {
+        current.record(Event::ClearRequests);
         for vcpu in &self.vcpus {
             vcpu.requests.fetch_and(!NO_VCPU_ENTER, Order::FullBarrier);
         }

@@ -13,7 +13,7 @@ use crate::threads::event::{Event, Leaf};
 use crate::threads::guest::Guest;
 use crate::threads::module::{Current, ExitReason, Td, Tdvps, status_of, tdh_vp_enter, tdh_vp_wr};
 use crate::threads::runtime::{Bits, Flag, Mode, Order, Runtime};
-use crate::threads::scenario::{Grain, Window};
+use crate::threads::scenario::Window;
 
 /// The exit reason that `vcpu_enter_guest()` finds cached.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,7 @@ impl<R: Runtime> Kvm<R> {
         if self.scenario.late {
             let created = 1 << thread.current.vcpu();
             self.online.fetch_or(created, Order::AcqRel);
+            thread.current.record(Event::ComesOnline);
         }
         for lap in 0..self.scenario.laps {
             thread.lap = lap;
@@ -205,6 +206,7 @@ impl<R: Runtime> Thread<'_, R> {
         while self.kvm.wait_for_sept_zap.read_once() {
             R::cpu_relax();
         }
+        self.current.record(Event::Woken);
         Lap::Again
     }
 
@@ -310,8 +312,7 @@ impl<R: Runtime> Thread<'_, R> {
     fn kvm_vcpu_exit_request(&mut self) -> bool {
         let decisions = self.kvm.decisions;
         let by_request = decisions.flag_raise == FlagRaise::RequestBit;
-        let rests_on_it = by_request || decisions.flag_return == FlagReturn::ReenterGuest;
-        if self.kvm.scenario.grain == Grain::Contended && !rests_on_it {
+        if !self.kvm.scenario.has_exit_request() {
             return false;
         }
         let work = self.chooses(8);

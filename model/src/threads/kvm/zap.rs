@@ -234,7 +234,7 @@ impl<R: Runtime> Kvm<R> {
     fn tdx_no_vcpus_enter_stop(&self, current: Current<R>) {
         match self.decisions.flag_raise {
             FlagRaise::Never => {}
-            FlagRaise::RequestBit => self.clear_requests(),
+            FlagRaise::RequestBit => self.clear_requests(current),
             _ => {
                 self.wait_for_sept_zap.write_once(false);
                 current.record(Event::StoreFlag(false));
