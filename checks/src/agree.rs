@@ -216,7 +216,7 @@ fn expected_verdict(form: Form, expected: Expected) -> Verdict {
         (Expected::Violated(length), _) => Verdict::Violated(length),
         (Expected::Vacuous, _) => Verdict::Vacuous,
         (Expected::Unknown, Form::Packed | Form::Actors) => Verdict::Unknown(Cut::States),
-        (Expected::Unknown, Form::Loom) => Verdict::Unknown(Cut::Executions),
+        (Expected::Unknown, Form::Loom) => Verdict::Unknown(Cut::Endless),
         (Expected::Unknown, Form::Shuttle) => Verdict::Unknown(Cut::Sample),
     }
 }

@@ -268,15 +268,17 @@ pub(crate) struct CodeArgs {
     pub(crate) memory: String,
     /// loom: the most preemptions of an execution. Default: no bound.
     #[arg(long, value_name = "K")]
-    pub(crate) preemptions: Option<u16>,
+    pub(crate) preemptions: Option<u8>,
     /// loom: look for the violating execution with the fewest preemptions: none, then one, then two, …
     #[arg(long)]
     pub(crate) fewest: bool,
     /// loom: give up after this many executions; the verdict is then `unknown`.
-    #[arg(long, value_name = "N", default_value_t = EXECUTIONS as u32)]
+    #[arg(long, value_name = "N", default_value_t = EXECUTIONS as u32,
+        value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) executions: u32,
     /// shuttle: how many schedules; std: how many rounds.
-    #[arg(long, value_name = "N", default_value_t = SCHEDULES as u32)]
+    #[arg(long, value_name = "N", default_value_t = SCHEDULES as u32,
+        value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) schedules: u32,
     /// shuttle: probabilistic concurrency testing of this depth, instead of random schedules.
     #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -314,7 +316,7 @@ pub(crate) struct CodeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
     /// shuttle: make the schedule in this file again, with all it was run with.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ASKED)]
     pub(crate) replay: Option<PathBuf>,
     /// Number of zappers, 1 or 2: each removes a page of its own, in a guest_memfd inode of its own (M13,
     /// M14).
@@ -361,6 +363,38 @@ pub(crate) struct CodeArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// What a schedule's file says already.
+const ASKED: [&str; 28] = [
+    "engine",
+    "vcpus",
+    "laps",
+    "window",
+    "memory",
+    "preemptions",
+    "fewest",
+    "executions",
+    "schedules",
+    "pct",
+    "seed",
+    "against",
+    "marked",
+    "guest",
+    "guest_once",
+    "in_guest",
+    "barriers_in_locks",
+    "zappers",
+    "hold",
+    "drop",
+    "zero_step_armed",
+    "migrate",
+    "late",
+    "foreign_kick",
+    "module",
+    "kernel",
+    "set",
+    "with",
+];
 
 const CODE_STATUS: &str = "\
 Exit status: 0 holds (loom), 10 violated, 11 vacuous, 14 the code did what the model can not,

@@ -35,6 +35,8 @@ pub struct FormReport {
     pub trace: Vec<TraceStep>,
     /// Where the code did what the packed model can not.
     pub divergence: Option<String>,
+    /// Shuttle's violating schedule, a file for `check code --replay`.
+    pub schedule: Option<String>,
     /// What came of holding each execution against the packed model.
     pub held: Option<code::HeldText>,
 }

@@ -36,6 +36,18 @@ pub struct Outcome {
     pub differences: Vec<Difference>,
 }
 
+impl Outcome {
+    /// The user interrupted it.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let cut = Some(Cut::Interrupted);
+        let packed = self.packed.as_ref();
+        let mut found = self.verdicts.iter();
+        packed.is_some_and(|packed| packed.report.cut == cut)
+            || found.any(|(.., found)| *found == Verdict::Unknown(Cut::Interrupted))
+    }
+}
+
 /// Runs everything. `done` is called as runs finish, in any order.
 pub fn run_all(
     runs: Vec<Run>,

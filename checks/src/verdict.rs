@@ -54,7 +54,8 @@ pub enum Expected {
     Violated(u64),
     /// [`Verdict::Vacuous`].
     Vacuous,
-    /// [`Verdict::Unknown`], for any reason.
+    /// [`Verdict::Unknown`] of a sample that was made to its end, or of an execution that has none: what no limit
+    /// of the user's brings about.
     Unknown,
 }
 
@@ -80,7 +81,7 @@ impl Expected {
         match (self, verdict) {
             (Self::Holds, Verdict::Holds)
             | (Self::Vacuous, Verdict::Vacuous)
-            | (Self::Unknown, Verdict::Unknown(_)) => true,
+            | (Self::Unknown, Verdict::Unknown(Cut::Sample | Cut::Endless)) => true,
             (Self::Violated(expected), Verdict::Violated(length)) => expected == length,
             _ => false,
         }

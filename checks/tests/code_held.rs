@@ -75,7 +75,7 @@ fn a_window_under_shuttle_is_held_and_can_part() {
     assert_eq!(parts.status.code(), Some(14));
     let text = self::text(&parts);
     assert!(text.contains("diverges"), "{text}");
-    let because = "the run stopped where code and model part";
+    let because = "because      code and model part";
     assert!(text.contains(because), "{text}");
 }
 

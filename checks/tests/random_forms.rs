@@ -5,21 +5,21 @@ mod common;
 #[path = "common/random_protocol.rs"]
 mod random_protocol;
 
-use common::check;
 use proptest::prelude::*;
 use proptest::sample::select;
 use random_protocol::{asked_plainly, broken, decisions, each, safety, searched};
 use seamcheck::engine::{Limits, Watch};
 use seamcheck::forms::actors;
-use seamcheck::forms::code::{CodeAnswer, CodeRequest, Engine, Patience, engine};
+use seamcheck::forms::code::{CodeAnswer, CodeRequest, Engine, Patience, child, engine};
 use seamcheck::question::{Question, Source};
 use seamcheck::verdict::{self, Verdict};
 use seamcheck_model::closed_enum::ClosedEnum;
-use seamcheck_model::kernel::decisions::{BusyPredicate, FlagRaise, IrqDisable, OnBusy};
+use seamcheck_model::kernel::decisions::{BusyPredicate, FlagRaise, OnBusy};
 use seamcheck_model::property::Property;
 use seamcheck_model::scenario::Scenario;
 use seamcheck_model::system::Reductions;
 use seamcheck_model::threads::{self, Version, Window};
+use std::path::Path;
 
 #[test]
 fn the_actors_come_to_the_verdicts_of_the_packed_model_on_random_protocols() {
@@ -130,13 +130,11 @@ fn assert_inside(question: &Question, answer: &CodeAnswer) -> Option<()> {
 fn schedules_of_the_code_of_random_protocols_stay_inside_the_packed_model() {
     each(40, &coded(), |coded| {
         let (request, question) = coded.asked(Engine::Shuttle, coded.vcpus)?;
-        // docs/code.md: the model of M20 keeps interrupts off where the code has them on.
-        let is_m20 = question.decisions.irq_disable == IrqDisable::AfterFlagTest;
         let request = CodeRequest {
             schedules: 150,
             pct: coded.pct,
             seed: coded.seed,
-            conformance: !is_m20,
+            conformance: request.why_not_held().is_none(),
             ..request
         };
         let (limits, watch) = (Limits::default(), Watch::default());
@@ -150,11 +148,10 @@ fn schedules_of_the_code_of_random_protocols_stay_inside_the_packed_model() {
 
 /// Under loom in a child process, as `check` runs it: two runs in one process are slow.
 fn loom(request: &CodeRequest) -> CodeAnswer {
-    let text = serde_json::to_string(request).expect("JSON");
-    let output = check(&["child"]).write_stdin(text).output();
-    let output = output.expect("it starts").stdout;
-    let answer: Result<CodeAnswer, String> = serde_json::from_slice(&output).expect("an answer");
-    answer.expect("it was checked")
+    let program = Path::new(env!("CARGO_BIN_EXE_check"));
+    let watch = Watch::default();
+    let patience = Patience::new(Limits::default(), &watch);
+    child::ask(program, request, patience).expect("it was checked")
 }
 
 /// Whether the code's window alone is a part of the removal: where every BUSY, and nothing else, leads

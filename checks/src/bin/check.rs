@@ -4,6 +4,7 @@ use seamcheck::cli::Cli;
 use seamcheck::command;
 use seamcheck::engine::Watch;
 use seamcheck::exit::Exit;
+use seamcheck::forms::code::child;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
+    child::this_program_serves();
     let watch = Arc::new(Watch::default());
     let stop = Arc::clone(&watch);
     // The first signal asks searches to stop and report; the second ends the program.

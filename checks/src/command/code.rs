@@ -10,7 +10,6 @@ use crate::forms::code::guest::guest_of;
 use crate::forms::code::version::version;
 use crate::forms::code::{
     BesideText, CodeAnswer, CodeRequest, Engine, Patience, SavedSchedule, child, engine, fewest,
-    schedule,
 };
 use crate::question::{DROP, HOLD, Question, QuestionError, Source};
 use crate::report::of_form;
@@ -24,6 +23,7 @@ use seamcheck_model::scenario::{Memory, Scenario};
 use seamcheck_model::threads::{self, Window};
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use text::text;
 
@@ -68,8 +68,8 @@ pub(super) fn code(args: &CodeArgs, watch: &Watch) -> Result<Exit, Failure> {
 }
 
 /// The hidden command: a request on standard input, its answer on standard output.
-pub(super) fn child() -> Result<Exit, Failure> {
-    output::print(&child::serve())?;
+pub(super) fn child(watch: &Arc<Watch>) -> Result<Exit, Failure> {
+    output::print(&child::serve(watch))?;
     Ok(Exit::AsExpected)
 }
 
@@ -97,8 +97,26 @@ fn exit_of(answer: &CodeAnswer, verdict: Verdict) -> Exit {
     Exit::worst(std::iter::once(of_verdict).chain(diverged).chain(undecided))
 }
 
+/// Flags that the engine asked for has no use for.
+fn of_another_engine(args: &CodeArgs) -> Result<(), Failure> {
+    let (loom, shuttle) = (args.engine == Engine::Loom, args.engine == Engine::Shuttle);
+    for (flag, given, engine) in [
+        ("preemptions", args.preemptions.is_some() && !loom, "loom"),
+        ("fewest", args.fewest && !loom, "loom"),
+        ("pct", args.pct.is_some() && !shuttle, "shuttle"),
+        ("save", args.save.is_some() && !shuttle, "shuttle"),
+    ] {
+        if given {
+            let text = format!("`--{flag}` is {engine}'s: ask for --engine {engine}");
+            return Err(QuestionError::Usage(text).into());
+        }
+    }
+    Ok(())
+}
+
 fn request(args: &CodeArgs) -> Result<CodeRequest, Failure> {
     let usage = |text: String| Failure::from(QuestionError::Usage(text));
+    of_another_engine(args)?;
     let (of_the_td, set) = split_set(&args.set);
     let (set, against) = (changes("set", &set)?, changes("against", &args.against)?);
     let beside = beside(args, &of_the_td)?;
@@ -247,6 +265,9 @@ fn replay(path: &Path, patience: Patience<'_>) -> Result<(CodeRequest, CodeAnswe
     };
     let text = std::fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
     let saved = SavedSchedule::parse(&text).map_err(|error| failure(error.to_string()))?;
+    if saved.request.engine != Engine::Shuttle {
+        return Err(failure("it is no schedule of shuttle's".to_owned()));
+    }
     let steps = saved.steps().map_err(|error| failure(error.to_string()))?;
     let answer = engine::replay(&saved.request, steps, patience)?;
     if answer.failed.is_some() || answer.executions == 0 {
@@ -261,17 +282,15 @@ fn replay(path: &Path, patience: Patience<'_>) -> Result<(CodeRequest, CodeAnswe
 }
 
 fn save(path: &Path, request: &CodeRequest, answer: &CodeAnswer) -> Result<(), Failure> {
-    let Some(steps) = &answer.steps else {
-        return Ok(());
-    };
-    let saved = SavedSchedule {
-        format: schedule::FORMAT.to_owned(),
-        request: request.clone(),
-        steps: steps.clone(),
-    };
-    let text = serde_json::to_string_pretty(&saved)
-        .map_err(|error| Failure::Internal(error.to_string()))?;
-    output::write(path, &(text + "\n"))
+    let text = SavedSchedule::text(request, answer);
+    match text.map_err(|error| Failure::Internal(error.to_string()))? {
+        Some(text) => output::write(path, &text),
+        None => {
+            let not_written = format!("{}: not written, no schedule violates", path.display());
+            output::note(&not_written);
+            Ok(())
+        }
+    }
 }
 
 /// The ledger's numbers, of the profile that was named where it is still there.

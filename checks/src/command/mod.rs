@@ -12,6 +12,7 @@ mod fix;
 mod import;
 mod list;
 mod matrix;
+mod memory;
 pub(crate) mod output;
 mod pairs;
 mod prove;
@@ -174,7 +175,7 @@ pub fn execute(cli: Cli, watch: &Arc<Watch>) -> Result<Exit, Failure> {
         Some(Command::Recheck(args)) => prove::again(&args),
         Some(Command::Assumptions(args)) => assumptions::assumptions(&args),
         Some(Command::Code(args)) => code::code(&args, watch),
-        Some(Command::Child) => code::child(),
+        Some(Command::Child) => code::child(watch),
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Matrix(args)) => matrix::matrix(&args),
         Some(Command::Triage(args)) => triage::triage(&args, watch),
@@ -202,16 +203,14 @@ fn cores() -> usize {
 fn limits_over(default: Limits, args: LimitArgs) -> Limits {
     Limits {
         states: args.max_states.unwrap_or(default.states),
-        memory: args
-            .max_memory
-            .map_or(default.memory, |mebibytes| mebibytes << 20),
+        memory: args.max_memory.map_or(default.memory, memory::mebibytes),
         time: args.timeout.map_or(default.time, Duration::from_secs),
         threads: args.threads.map_or_else(cores, usize::from),
     }
 }
 
 fn limits(args: LimitArgs) -> Limits {
-    limits_over(Limits::default(), args)
+    memory::at_most_what_is_left(limits_over(Limits::default(), args), 1)
 }
 
 fn suite() -> Result<Vec<crate::suite::Run>, Failure> {

@@ -66,19 +66,27 @@ fn write_into(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let part = Path::new(&name);
-    let written = std::fs::write(part, text).and_then(|()| {
-        if let Ok(there) = std::fs::metadata(path) {
-            std::fs::set_permissions(part, there.permissions())?;
-        }
-        std::fs::rename(part, path)
-    });
-    if written.is_err() {
-        let _ = std::fs::remove_file(part);
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut part = part_in(directory)?;
+    part.write_all(text.as_bytes())?;
+    if let Ok(there) = std::fs::metadata(path) {
+        part.as_file().set_permissions(there.permissions())?;
     }
-    written
+    part.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// A file under a name that nobody has, with the rights of any new file; gone unless it is kept.
+fn part_in(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut part = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        part.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    part.prefix(".seamcheck-").tempfile_in(directory)
 }
 
 /// Adds to a file that others write to as well; what was there stays.

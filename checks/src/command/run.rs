@@ -1,6 +1,6 @@
 //! `check run`.
 
-use super::{Failure, limits_over, output, suite};
+use super::{Failure, limits_over, memory, output, suite};
 use crate::agree::Agreement;
 use crate::cli::{MessageFormat, RunArgs};
 use crate::engine::{Limits, Watch};
@@ -37,13 +37,22 @@ pub(super) fn run(args: &RunArgs, watch: &Arc<Watch>) -> Result<Exit, Failure> {
     let totals = human::totals(&outcomes, planned, start.elapsed().as_secs_f64());
     let agreement = Agreement::of(&outcomes);
     let exit = exit_of(&outcomes, &agreement, planned);
-    let printed = print(args, &outcomes, &agreement, &totals, exit);
+    let not_run = not_run(&outcomes, &names);
+    let printed = match args.message_format {
+        _ if args.json => print_json(&outcomes, &agreement, exit, not_run.clone()),
+        MessageFormat::Json => print_json(&outcomes, &agreement, exit, not_run.clone()),
+        MessageFormat::Human => output::print(&text(args, &outcomes, &agreement, &totals)),
+        MessageFormat::Github => {
+            let text = text(args, &outcomes, &agreement, &totals);
+            output::print(&(text + &github::annotations(&outcomes)))
+        }
+    };
     // A verdict that differs is graver than a file that is missing.
     let mut all = vec![exit];
     for written in [
         printed,
         write_summary(args, &outcomes, &totals),
-        write_junit(args, &outcomes, &names),
+        write_junit(args, &outcomes, &not_run),
         write_traces(args, &outcomes),
     ] {
         if let Err(failure) = written {
@@ -62,11 +71,13 @@ fn profile(name: &str) -> Result<Profile, Failure> {
 
 fn limits_of(profile: &Profile, args: &RunArgs, planned: usize) -> Limits {
     let of_profile = Limits {
-        memory: profile.max_memory << 20,
+        memory: memory::mebibytes(profile.max_memory),
         time: Duration::from_secs(profile.timeout),
         ..Limits::default()
     };
-    let mut limits = limits_over(of_profile, args.limits);
+    let searches = if planned > 1 { 2 } else { 1 };
+    let limits = limits_over(of_profile, args.limits);
+    let mut limits = memory::at_most_what_is_left(limits, searches);
     if planned > 1 && args.limits.threads.is_none() {
         // Two runs at a time leave nothing to a second thread.
         limits.threads = 1;
@@ -74,27 +85,26 @@ fn limits_of(profile: &Profile, args: &RunArgs, planned: usize) -> Limits {
     limits
 }
 
-fn print(
-    args: &RunArgs,
+fn text(args: &RunArgs, outcomes: &[Outcome], agreement: &Agreement, totals: &str) -> String {
+    let agreement = agreement::in_suite(agreement);
+    let suite = human::suite(outcomes, args.verbose);
+    format!("{suite}{agreement}\n{totals}\n")
+}
+
+fn print_json(
     outcomes: &[Outcome],
     agreement: &Agreement,
-    totals: &str,
     exit: Exit,
+    not_run: Vec<String>,
 ) -> Result<(), Failure> {
-    let json = || output::print_json(&json::suite(outcomes, agreement, exit));
-    let text = || {
-        let agreement = agreement::in_suite(agreement);
-        let suite = human::suite(outcomes, args.verbose);
-        format!("{suite}{agreement}\n{totals}\n")
-    };
-    match args.message_format {
-        _ if args.json => json(),
-        MessageFormat::Json => json(),
-        MessageFormat::Human => output::print(&text()),
-        MessageFormat::Github => {
-            output::print(&format!("{}{}", text(), github::annotations(outcomes)))
-        }
-    }
+    output::print_json(&json::suite(outcomes, agreement, exit, not_run))
+}
+
+/// What an interrupt kept from running.
+fn not_run(outcomes: &[Outcome], names: &[String]) -> Vec<String> {
+    let has_run = |name: &&String| outcomes.iter().any(|outcome| outcome.run.name == **name);
+    let missing = names.iter().filter(|name| !has_run(name));
+    missing.cloned().collect()
 }
 
 /// Where GitHub asks for it.
@@ -107,17 +117,11 @@ fn write_summary(args: &RunArgs, outcomes: &[Outcome], totals: &str) -> Result<(
     }
 }
 
-fn write_junit(args: &RunArgs, outcomes: &[Outcome], names: &[String]) -> Result<(), Failure> {
+fn write_junit(args: &RunArgs, outcomes: &[Outcome], not_run: &[String]) -> Result<(), Failure> {
     let Some(path) = &args.junit else {
         return Ok(());
     };
-    let has_run = |name: &&String| outcomes.iter().any(|outcome| outcome.run.name == **name);
-    let not_run: Vec<String> = names
-        .iter()
-        .filter(|name| !has_run(name))
-        .cloned()
-        .collect();
-    let text = junit::report(outcomes, &not_run).map_err(Failure::Internal)?;
+    let text = junit::report(outcomes, not_run).map_err(Failure::Internal)?;
     output::write(path, &text)
 }
 
@@ -151,7 +155,8 @@ fn progress(planned: usize, watch: &Arc<Watch>) -> ProgressBar {
     bar
 }
 
-/// Every violated property of every run, executed again and written, and a list of them all.
+/// Every violated property of every run, executed again and written, and a list of them all; shuttle's as
+/// schedules.
 fn write_traces(args: &RunArgs, outcomes: &[Outcome]) -> Result<(), Failure> {
     let Some(directory) = &args.traces else {
         return Ok(());
@@ -163,6 +168,12 @@ fn write_traces(args: &RunArgs, outcomes: &[Outcome]) -> Result<(), Failure> {
     std::fs::create_dir_all(directory).map_err(failure)?;
     let mut written = Vec::new();
     for outcome in outcomes {
+        let form = outcome.form.as_ref();
+        if let Some(schedule) = form.and_then(|form| form.schedule.as_ref()) {
+            let (property, ..) = outcome.verdicts[0];
+            let stem = trace::file::stem(&outcome.run.name, property);
+            output::write(&directory.join(format!("{stem}.schedule.json")), schedule)?;
+        }
         let Some(packed) = &outcome.packed else {
             continue;
         };

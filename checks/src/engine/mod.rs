@@ -46,11 +46,15 @@ pub enum Cut {
     NoTrace,
     /// A store buffer was too short.
     StoreBuffer,
-    /// The limit on executions, or on the length of one.
+    /// The limit on executions.
     Executions,
+    /// An execution that goes on for longer than the engine is let: it may have no end.
+    Endless,
+    /// The engine failed: a bug in the code, or a schedule that does not fit it.
+    Failed,
     /// Some schedules of many were made, and none violates.
     Sample,
-    /// Code and model part, and the run stopped there.
+    /// Code and model part.
     Parted,
     /// The user interrupted it.
     Interrupted,
@@ -69,8 +73,10 @@ impl Cut {
             }
             Self::StoreBuffer => "a store buffer overflowed",
             Self::Executions => "a limit on executions was hit",
+            Self::Endless => "an execution goes on for longer than the engine is let",
+            Self::Failed => "the engine failed",
             Self::Sample => "some schedules of many were made, and none violates",
-            Self::Parted => "the run stopped where code and model part",
+            Self::Parted => "code and model part",
             Self::Interrupted => "interrupted",
         }
     }

@@ -58,6 +58,7 @@ pub fn search(
         missing: found.missing.iter().map(|witness| witness.text()).collect(),
         trace,
         divergence: None,
+        schedule: None,
         held: None,
     })
 }

@@ -17,7 +17,10 @@ pub fn annotations(outcomes: &[Outcome]) -> String {
             .iter()
             .filter(|outcome| !outcome.differences.is_empty())
     };
-    for outcome in differing().take(MOST) {
+    let all = differing().count();
+    // The last one says how many more there are.
+    let shown = if all > MOST { MOST - 1 } else { all };
+    for outcome in differing().take(shown) {
         let said = differences(outcome);
         let _ = writeln!(
             out,
@@ -26,7 +29,7 @@ pub fn annotations(outcomes: &[Outcome]) -> String {
             data(&format!("{}\n{}", said.join("\n"), scope(outcome)))
         );
     }
-    let more = differing().count().saturating_sub(MOST);
+    let more = all - shown;
     if more > 0 {
         let _ = writeln!(
             out,

@@ -79,10 +79,10 @@ pub fn totals(outcomes: &[Outcome], planned: usize, seconds: f64) -> String {
         .map(|packed| packed.report.states)
         .sum();
     let missing = planned - outcomes.len();
-    let partial = if missing > 0 {
-        format!(", {missing} not run (interrupted)")
-    } else {
-        String::new()
+    let partial = match missing {
+        0 if outcomes.iter().any(Outcome::is_interrupted) => " (partial: interrupted)".to_owned(),
+        0 => String::new(),
+        _ => format!(", {missing} not run (partial: interrupted)"),
     };
     format!(
         "{} run{}, {met} as expected, {} not{partial}; {} states in {seconds:.1} s",

@@ -24,6 +24,11 @@ pub struct Report {
     format: &'static str,
     tool: &'static str,
     exit: u8,
+    /// Runs are missing, or were cut short, because the user interrupted them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_run: Vec<String>,
     runs: Vec<RunReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     agreement: Option<Table>,
@@ -153,12 +158,19 @@ impl From<&Proof> for ProofText {
 
 /// A suite's report.
 #[must_use]
-pub fn suite(outcomes: &[Outcome], agreement: &Agreement, exit: Exit) -> Report {
+pub fn suite(
+    outcomes: &[Outcome],
+    agreement: &Agreement,
+    exit: Exit,
+    not_run: Vec<String>,
+) -> Report {
     let runs = outcomes.iter().map(|outcome| run_report(outcome, false));
     Report {
         format: FORMAT,
         tool: crate::TOOL,
         exit: exit as u8,
+        partial: !not_run.is_empty() || outcomes.iter().any(Outcome::is_interrupted),
+        not_run,
         runs: runs.collect(),
         agreement: Some(agreement::table(agreement)),
     }
@@ -171,6 +183,8 @@ pub fn answer(outcome: &Outcome, exit: Exit) -> Report {
         format: FORMAT,
         tool: crate::TOOL,
         exit: exit as u8,
+        partial: outcome.is_interrupted(),
+        not_run: Vec::new(),
         runs: vec![run_report(outcome, true)],
         agreement: None,
     }
@@ -202,6 +216,8 @@ pub fn list(runs: &[Run]) -> Report {
         format: FORMAT,
         tool: crate::TOOL,
         exit: 0,
+        partial: false,
+        not_run: Vec::new(),
         runs,
         agreement: None,
     }

@@ -30,6 +30,7 @@ fn differences(violation_is_on_x86: Option<bool>) -> Vec<Difference> {
         missing: Vec::new(),
         trace: Vec::new(),
         divergence: None,
+        schedule: None,
         held: Some(HeldText {
             in_order: 1,
             violation_is_on_x86,

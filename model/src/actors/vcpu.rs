@@ -190,7 +190,8 @@ impl Vcpu {
         let to = match (state.place, yes) {
             (Place::ExitRequest, true) => Place::StoreOutsideCancel,
             (Place::ExitRequest, false) => self.behind(Place::ExitRequest),
-            (_, true) => Place::StoreOutside,
+            (place, true) if self.irqs_off(place) => Place::StoreOutside,
+            (_, true) => Place::StoreOutsideTurnedBack,
             (_, false) => self.top_of_fastpath(),
         };
         self.go(state, to, o);

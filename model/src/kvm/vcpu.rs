@@ -244,6 +244,13 @@ fn way_of_the_turned_back(asm: &mut Assembler, decisions: &Decisions, at: &Place
     }
     asm.place(at.turned_back);
     asm.setting.irqs_off = irqs_off;
+    if decisions.flag_return == FlagReturn::ReenterGuest && is_in_fastpath(decisions) {
+        let leave = asm.label();
+        exit_request(asm, decisions, leave);
+        let to = asm.to(at.fastpath);
+        asm.line(Instr::Jump { to }, "EXIT_FASTPATH_REENTER_GUEST: loop");
+        asm.place(leave);
+    }
     let outside = Instr::StoreMode { in_guest: false };
     asm.line(outside, "mode = OUTSIDE_GUEST_MODE; smp_wmb()");
     open_interrupts(asm, decisions);
@@ -327,15 +334,10 @@ fn flag_test(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
     let keep_exit_reason = decisions.exit_reason_on_flag == ExitReasonOnFlag::Kept;
     // A test hoisted above local_irq_disable() has nothing to undo.
     let hoisted = decisions.vcpu_flag_test == VcpuFlagTest::BeforeIrqDisable;
-    let in_fastpath = matches!(
-        decisions.vcpu_flag_test,
-        VcpuFlagTest::InTdxVcpuRun | VcpuFlagTest::FirstLapOnly
-    );
     let irqs_off = decisions.irq_disable == IrqDisable::BeforeModeStore;
     let to = asm.to(match decisions.flag_return {
         _ if hoisted => at.run_loop,
-        // Only tdx_vcpu_run() has a fastpath's return value to give.
-        FlagReturn::ReenterGuest if in_fastpath => at.reenter,
+        FlagReturn::ReenterGuest if irqs_off && is_in_fastpath(decisions) => at.reenter,
         FlagReturn::ExitHandled | FlagReturn::ReenterGuest if irqs_off => at.out,
         _ => at.turned_back,
     });
@@ -346,6 +348,14 @@ fn flag_test(asm: &mut Assembler, decisions: &Decisions, at: &Places) {
         },
         "READ_ONCE(wait_for_sept_zap)?",
     );
+}
+
+/// Whether the flag is tested in the fastpath loop: only `tdx_vcpu_run()` has a fastpath's return value to give.
+const fn is_in_fastpath(decisions: &Decisions) -> bool {
+    matches!(
+        decisions.vcpu_flag_test,
+        VcpuFlagTest::InTdxVcpuRun | VcpuFlagTest::FirstLapOnly
+    )
 }
 
 /// `kvm_vcpu_exit_request()`.

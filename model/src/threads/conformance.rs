@@ -30,7 +30,7 @@ pub use start::{NoStart, model as model_of};
 use super::event::{Entry, Event};
 use super::scenario::Scenario;
 use crate::kernel::KernelProfile;
-use crate::kernel::decisions::FlagRaise;
+use crate::kernel::decisions::{FlagRaise, KickModeRead};
 use crate::system::labels::{Environment, Part};
 use crate::system::state::VcpuMode;
 use crate::system::{self, Agent, State, System};
@@ -141,7 +141,7 @@ fn follow(
                 }
                 Some(event) if step.agent == entry.agent => {
                     if is_seen_as(system, event, entry.event) {
-                        next.extend(view.also_after(after, event));
+                        next.extend(view.also_after(system, after, event));
                         next.insert(after);
                     } else if !allowed.contains(&event) {
                         allowed.push(event);
@@ -163,10 +163,12 @@ fn is_seen_as(system: &System, model: Event, code: Event) -> bool {
 }
 
 /// Hidden steps before an event: the agent's own, stores that reach memory, and for the end of a kick what
-/// the CPUs do with its IPIs. Hidden steps of others can as well be taken later.
+/// the CPUs do with its IPIs. Whether a walk of the vCPUs has begun decides whom it finds: a zapper may have
+/// gone on before a vCPU comes online. Hidden steps of others can else as well be taken later.
 fn may_precede(entry: Entry, step: &system::Event, system: &System) -> bool {
     let environment = environment_of(system, step);
     step.agent == entry.agent
+        || (entry.event == Event::ComesOnline && is_a_zapper(system, step.agent))
         || environment.is_some_and(is_drain)
         || (environment.is_some()
             && matches!(entry.event, Event::AllAcknowledged | Event::Sent { .. }))
@@ -191,6 +193,14 @@ impl View {
         match entry.event {
             Event::TestFlag(up) => state.shared.flag = up,
             Event::Woken => state.shared.flag = false,
+            Event::Visited { outcome: 5, .. } => {}
+            Event::ForeignKick => {
+                if let Agent::Vcpu(vcpu) = entry.agent
+                    && let Some(vcpu) = state.vcpus.get_mut(usize::from(vcpu))
+                {
+                    vcpu.mode = VcpuMode::InGuest;
+                }
+            }
             Event::Visited { vcpu, outcome } => {
                 if let Some(vcpu) = state.vcpus.get_mut(usize::from(vcpu)) {
                     vcpu.mode = match outcome {
@@ -216,13 +226,19 @@ impl View {
         state
     }
 
-    /// Where the code may have read an old `vcpu->cpu`: the old CPU will get the IPI.
-    fn also_after(self, mut state: State, event: Event) -> Option<State> {
-        let Event::Visited { vcpu, outcome: 5 } = event else {
+    /// Where the code may have read an old `vcpu->cpu`, above the look at the mode (M18) or below one that orders
+    /// nothing: the old CPU will get the IPI.
+    fn also_after(self, system: &System, mut state: State, event: Event) -> Option<State> {
+        let Event::Visited { vcpu, outcome } = event else {
             return None;
         };
+        let reads = match outcome {
+            5 => true,
+            1 | 2 => system.decisions.kick_mode_read == KickModeRead::PlainLoad,
+            _ => false,
+        };
         state.vcpus.get_mut(usize::from(vcpu))?.cpu_stale = true;
-        self.believes.then_some(state)
+        (self.believes && reads && system.scenario.migrate).then_some(state)
     }
 
     /// The event of a transition; `None` when it is hidden.

@@ -52,6 +52,8 @@ pub struct LoomReport {
     pub violation: Option<Vec<Entry>>,
     /// The cap was hit: executions are missing, and "not violated" means nothing.
     pub capped: bool,
+    /// The caller stopped it between two executions: the same.
+    pub stopped: bool,
     /// loom gave up an execution: it went on for too long, or nobody could move; with a remedy, if there
     /// is one.
     pub gave_up: Option<String>,
@@ -99,7 +101,7 @@ pub fn run_under_loom(
     property: Property,
     bounds: Bounds,
 ) -> Result<LoomReport, LoomError> {
-    run(scenario, memory, property, bounds, None)
+    run_until(scenario, memory, property, bounds, None, || false)
 }
 
 /// The same, and every execution is held against the packed model; a run stops where they part too.
@@ -113,7 +115,7 @@ pub fn run_under_loom_held(
     bounds: Bounds,
     held: Held,
 ) -> Result<LoomReport, LoomError> {
-    run(scenario, memory, property, bounds, Some(held))
+    run_until(scenario, memory, property, bounds, Some(held), || false)
 }
 
 /// Refuses what loom or the code can not do.
@@ -138,12 +140,17 @@ pub fn check(scenario: &Scenario) -> Result<(), LoomError> {
     Ok(())
 }
 
-fn run(
+/// The same, held or not, until `stop` says so: it is asked behind each execution.
+///
+/// # Errors
+/// As [`run_under_loom`].
+pub fn run_until(
     scenario: &Scenario,
     memory: Memory,
     property: Property,
     bounds: Bounds,
     held: Option<Held>,
+    stop: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Result<LoomReport, LoomError> {
     check(scenario)?;
     let scenario = *scenario;
@@ -163,7 +170,9 @@ fn run(
         if met.violates(property) {
             tally.violation = Some(journal);
         }
-        tally.violation.is_some() || parts
+        let ended = tally.violation.is_some() || parts;
+        tally.stopped = !ended && stop();
+        ended || tally.stopped
     });
     if report.capped && report.violation.is_some() {
         report.capped = false;
@@ -171,6 +180,7 @@ fn run(
     let is_whole = bounds.preemptions.is_none()
         && report.violation.is_none()
         && !report.capped
+        && !report.stopped
         && report.gave_up.is_none();
     let held = held.lock().unwrap_or_else(PoisonError::into_inner).take();
     report.conformance = held.map(|held| held.finish(is_whole));

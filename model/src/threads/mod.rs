@@ -31,7 +31,7 @@ pub use guest::{Deed, Guest, Scripted};
 pub use kvm::Met;
 pub use loom_run::{
     Bounds, LoomError, LoomReport, MAX_VCPUS as MAX_LOOM_VCPUS, Memory, check as check_for_loom,
-    run_under_loom, run_under_loom_held,
+    run_under_loom, run_under_loom_held, run_until as run_under_loom_until,
 };
 pub use module::{Version, lock_kinds};
 pub use run::execute;

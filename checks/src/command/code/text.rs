@@ -6,12 +6,13 @@ use crate::verdict::Verdict;
 use seamcheck_model::closed_enum::ClosedEnum;
 use std::fmt::Write;
 
-fn fewest_text(answer: &CodeAnswer) -> String {
+fn fewest_text(answer: &CodeAnswer, is_decided: bool) -> String {
     let without = answer.without.iter().enumerate();
     let without: Vec<String> = without
         .map(|(bound, executions)| format!("none of {} with {bound}", grouped(*executions)))
         .collect();
     let found = match answer.preemptions {
+        None if !is_decided => "none is known to violate".to_owned(),
         Some(1) => "1 preemption violates".to_owned(),
         Some(bound) => format!("{bound} preemptions violate"),
         None => "no number of preemptions violates".to_owned(),
@@ -53,6 +54,7 @@ fn conformance(request: &CodeRequest, answer: &CodeAnswer) -> Vec<(&'static str,
             }
         }
         (None, Some(why)) => lines.push(("conformance", format!("not held: {why}"))),
+        (None, None) if request.engine == Engine::Loom => {}
         (None, None) => lines.push(match answer.conforming {
             1 => ("conformance", "1 schedule is inside the model".to_owned()),
             many => (
@@ -101,13 +103,19 @@ pub(super) fn text(
         ),
     );
     if request.fewest {
-        line("fewest", &fewest_text(answer));
+        line(
+            "fewest",
+            &fewest_text(answer, !matches!(verdict, Verdict::Unknown(_))),
+        );
     }
     for (name, value) in conformance(request, answer) {
         line(name, &value);
     }
     if let Some(gave_up) = &answer.gave_up {
         line("gave up", gave_up);
+    }
+    if let Some(failed) = &answer.failed {
+        line("failed", failed);
     }
     if let Verdict::Unknown(cut) = verdict {
         line("because", cut.text());

@@ -132,8 +132,14 @@ impl CodeAnswer {
         if let Some(cut) = self.cut {
             return Verdict::Unknown(cut);
         }
-        if self.stopped_early() {
+        if self.failed.is_some() {
+            return Verdict::Unknown(Cut::Failed);
+        }
+        if self.capped {
             return Verdict::Unknown(Cut::Executions);
+        }
+        if self.gave_up.is_some() {
+            return Verdict::Unknown(Cut::Endless);
         }
         if self.divergence.is_some() {
             return Verdict::Unknown(Cut::Parted);

@@ -11,12 +11,12 @@ use seamcheck_model::resource::KvmMode;
 use seamcheck_model::scenario;
 use seamcheck_model::threads::conformance::{Held, HeldError};
 use seamcheck_model::threads::{
-    Budget, Entry, Met, Scenario, Strategy, Window, check_for_loom, run_on_threads, run_under_loom,
-    run_under_loom_held, run_under_shuttle,
+    Budget, Entry, Met, Scenario, Strategy, Window, check_for_loom, run_on_threads,
+    run_under_loom_until, run_under_shuttle,
 };
 use std::sync::Arc;
 
-/// Runs a request. loom can not be told to stop: [`super::child`] ends its process.
+/// Runs a request. loom is told to stop behind an execution; one that has no end is ended by [`super::child`].
 ///
 /// # Errors
 /// When the code or the engine can not do what it asks.
@@ -24,7 +24,7 @@ pub fn answer(request: &CodeRequest, patience: Patience<'_>) -> Result<CodeAnswe
     check(request)?;
     let scenario = request.scenario()?;
     match request.engine {
-        Engine::Loom => under_loom(request, &scenario),
+        Engine::Loom => patience.during(|stop| under_loom(request, &scenario, stop)),
         Engine::Shuttle => {
             let strategy = request
                 .pct
@@ -35,22 +35,28 @@ pub fn answer(request: &CodeRequest, patience: Patience<'_>) -> Result<CodeAnswe
     }
 }
 
-fn under_loom(request: &CodeRequest, scenario: &Scenario) -> Result<CodeAnswer, QuestionError> {
+fn under_loom(
+    request: &CodeRequest,
+    scenario: &Scenario,
+    stop: &Stop,
+) -> Result<CodeAnswer, QuestionError> {
     check_for_loom(scenario).map_err(usage)?;
     let (memory, property, bounds) = (request.memory, request.property, request.bounds());
     let held = request.conformance.then(|| held(request, scenario));
-    let report = match held.transpose()? {
-        Some(Ok(held)) => run_under_loom_held(scenario, memory, property, bounds, held),
-        Some(Err(why)) => {
-            let report = run_under_loom(scenario, memory, property, bounds).map_err(usage)?;
-            return Ok(CodeAnswer {
-                not_held: Some(why.to_string()),
-                ..CodeAnswer::of_loom(&report)
-            });
-        }
-        None => run_under_loom(scenario, memory, property, bounds),
+    let (held, not_held) = match held.transpose()? {
+        Some(Err(why)) => (None, Some(why.to_string())),
+        Some(Ok(held)) => (Some(held), None),
+        None => (None, None),
     };
-    Ok(CodeAnswer::of_loom(&report.map_err(usage)?))
+    let told = Arc::clone(stop);
+    let is_over = move || told.get().is_some();
+    let report =
+        run_under_loom_until(scenario, memory, property, bounds, held, is_over).map_err(usage)?;
+    Ok(CodeAnswer {
+        cut: report.stopped.then(|| stop.get().copied()).flatten(),
+        not_held,
+        ..CodeAnswer::of_loom(&report)
+    })
 }
 
 /// The models that executions are held against, or why there are none.

@@ -28,7 +28,7 @@ pub use request::{CodeRequest, Engine, WATCHED};
 pub use schedule::SavedSchedule;
 
 use super::{FormReport, TraceStep};
-use crate::engine::{Clock, Limits, Watch};
+use crate::engine::{Clock, Cut, Limits, Watch};
 use crate::question::QuestionError;
 use crate::suite::Run;
 
@@ -43,11 +43,19 @@ pub(super) fn search(
 ) -> Result<FormReport, QuestionError> {
     let clock = Clock::start();
     let patience = Patience::new(limits, watch);
-    let request = CodeRequest::of(run)?.at_most(limits.states);
+    let asked = CodeRequest::of(run)?;
+    let request = asked.clone().at_most(limits.states);
     let answer = fewest::answer(&request, patience)?;
+    let fewer = request.engine != Engine::Loom && request.schedules < asked.schedules;
+    let answer = CodeAnswer {
+        cut: answer.cut.or(fewer.then_some(Cut::States)),
+        ..answer
+    };
     if let Some(why) = &answer.not_held {
         return Err(QuestionError::Usage(format!("{}: {why}", run.name)));
     }
+    let schedule = SavedSchedule::text(&request, &answer)
+        .map_err(|error| QuestionError::Usage(error.to_string()))?;
     Ok(FormReport {
         verdicts: run
             .expect
@@ -61,6 +69,7 @@ pub(super) fn search(
         reach: Some(answer.reach_text(&request)),
         preemptions: answer.preemptions,
         trace: answer.events.into_iter().map(TraceStep).collect(),
+        schedule,
         divergence: answer.divergence,
         held: answer.held,
     })

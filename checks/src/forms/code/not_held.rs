@@ -2,7 +2,7 @@
 
 use super::request::{CodeRequest, Engine};
 use seamcheck_model::scenario;
-use seamcheck_model::threads::{Memory, Window};
+use seamcheck_model::threads::Window;
 
 impl CodeRequest {
     /// Why its executions can not be held against the packed model; `None` when they can.
@@ -12,8 +12,8 @@ impl CodeRequest {
             Some("real threads record nothing")
         } else if self.vcpus > scenario::MAX_VCPUS {
             Some("the model has room for fewer vCPUs")
-        } else if self.migrate && self.zappers > 1 {
-            Some("the model has vCPUs that move beside one zapper only")
+        } else if (self.migrate || self.late) && self.zappers > 1 {
+            Some("the model has vCPUs that move, or are created late, beside one zapper only")
         } else if self.looks_twice() {
             Some("a vCPU looks at its mode and then at its requests; the model at both at once")
         } else {
@@ -24,13 +24,20 @@ impl CodeRequest {
         }
     }
 
-    /// Whether a kick without a request may come between the two looks of
-    /// `kvm_vcpu_exit_request()`. On a weak memory the modes show whatever
-    /// the code saw.
+    /// Whether a vCPU may find a change of its mode, or of its request, between
+    /// the two looks of `kvm_vcpu_exit_request()`. It does not where the one kick
+    /// carries the request, is waited for, and finds interrupts off.
     fn looks_twice(&self) -> bool {
-        let raised = self.decisions.get("flag_raise").map(String::as_str);
-        let strict = self.engine == Engine::Shuttle || self.memory != Memory::Weak;
-        let tracks = matches!(self.window, Window::Track | Window::Whole);
-        raised == Some("request-bit") && strict && tracks
+        let is = |name: &str, value: &str| {
+            let decided = self.decisions.get(name);
+            decided.map(String::as_str) == Some(value)
+        };
+        let one_kick = matches!(self.window, Window::Block | Window::Remove)
+            && self.zappers == 1
+            && !self.foreign_kick
+            && is("kick", "request-wait")
+            && is("kick_mode_read", "locked-cmpxchg")
+            && is("irq_disable", "before-mode-store");
+        is("flag_raise", "request-bit") && self.vcpus > 0 && !one_kick
     }
 }

@@ -1,5 +1,6 @@
 //! A schedule in a file, with all that is needed to make it again.
 
+use super::answer::CodeAnswer;
 use super::request::CodeRequest;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,26 @@ pub enum ScheduleError {
 }
 
 impl SavedSchedule {
+    /// The file of a violating schedule; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it can not be written as JSON.
+    pub fn text(
+        request: &CodeRequest,
+        answer: &CodeAnswer,
+    ) -> Result<Option<String>, serde_json::Error> {
+        let steps = answer.steps.as_ref().filter(|_| answer.violated);
+        let Some(steps) = steps.cloned() else {
+            return Ok(None);
+        };
+        let saved = Self {
+            format: FORMAT.to_owned(),
+            request: request.clone(),
+            steps,
+        };
+        serde_json::to_string_pretty(&saved).map(|text| Some(text + "\n"))
+    }
+
     /// Reads a file's text.
     ///
     /// # Errors

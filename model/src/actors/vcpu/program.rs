@@ -4,7 +4,9 @@
 
 use crate::actors::setup::Setup;
 use crate::kernel::Decisions;
-use crate::kernel::decisions::{FlagReturn, IrqDisable, ModeOutside, VcpuBarrier, VcpuFlagTest};
+use crate::kernel::decisions::{
+    FlagReturn, IrqDisable, ModeOutside, VcpuBarrier, VcpuFlagTest, VpEnterBusy,
+};
 use crate::property::PropertySet;
 use crate::scenario::Memory;
 use crate::status::StatusWord;
@@ -151,7 +153,12 @@ impl Vcpu {
             | Place::LockAndFreeze
             | Place::Aug
             | Place::AugStatus { .. } => false,
-            Place::Guest | Place::ReenterRequest | Place::StoreOutside => true,
+            Place::Guest | Place::StoreOutside => true,
+            // M20: on unless it comes from TDH.VP.ENTER.
+            Place::ReenterRequest => {
+                self.decisions.irq_disable == IrqDisable::BeforeModeStore
+                    || self.decisions.vp_enter_busy == VpEnterBusy::ReenterGuest
+            }
             Place::StoreOutsideCancel
             | Place::StoreOutsideTurnedBack
             | Place::StoreOutsideSleep => self.decisions.irq_disable == IrqDisable::BeforeModeStore,

@@ -157,7 +157,8 @@ impl<R: Runtime> Thread<'_, R> {
         if decisions.irq_disable == IrqDisable::BeforeModeStore {
             self.local_irq_disable();
         }
-        if decisions.vcpu_flag_test == VcpuFlagTest::BeforeModeStore && self.flag_is_up(true) {
+        let irqs_off = decisions.irq_disable == IrqDisable::BeforeModeStore;
+        if decisions.vcpu_flag_test == VcpuFlagTest::BeforeModeStore && self.flag_is_up(irqs_off) {
             return self.turned_back();
         }
         match decisions.vcpu_barrier {
@@ -270,9 +271,7 @@ impl<R: Runtime> Thread<'_, R> {
 
     /// TDH.VP.ENTER; true when it was BUSY.
     fn vp_enter(&mut self) -> bool {
-        let irqs_were_off = self.kvm.decisions.irq_disable == IrqDisable::BeforeModeStore;
-        self.met
-            .violate(Property::FlagTested, irqs_were_off && !self.flag_seen_down);
+        self.met.violate(Property::FlagTested, !self.flag_seen_down);
         self.met.entered += 1;
         self.current.record_local(Event::Call {
             leaf: Leaf::Enter,
