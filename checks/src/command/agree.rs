@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::report;
 use crate::runner::{Difference, run_all};
 use crate::suite::{Form, Run, select};
+use std::collections::BTreeSet;
 
 pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
     let (all, named) = (suite()?, select(suite()?, &args.names)?);
@@ -38,10 +39,14 @@ pub(super) fn agree(args: &AgreeArgs, watch: &Watch) -> Result<Exit, Failure> {
             .chain(interrupted)
             .chain(disagreement),
     );
+    let rests_on = outcomes.iter().flat_map(report::rests_on);
+    let rests_on: Vec<u64> = BTreeSet::from_iter(rests_on).into_iter().collect();
     if args.json {
-        output::print_json(&report::agreement::json(&agreement, exit))?;
+        output::print_json(&report::agreement::json(&agreement, exit, rests_on))?;
     } else {
-        output::print(&report::agreement::human(&agreement))?;
+        let together = report::rests_on_text(&rests_on);
+        let text = report::agreement::human(&agreement);
+        output::print(&format!("{text}all of it rests on {together}\n"))?;
     }
     Ok(exit)
 }

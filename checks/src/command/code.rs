@@ -286,7 +286,10 @@ fn save(path: &Path, request: &CodeRequest, answer: &CodeAnswer) -> Result<(), F
     match text.map_err(|error| Failure::Internal(error.to_string()))? {
         Some(text) => output::write(path, &text),
         None => {
-            let not_written = format!("{}: not written, no schedule violates", path.display());
+            let not_written = format!(
+                "{}: not written, no schedule violates or parts from the model",
+                path.display()
+            );
             output::note(&not_written);
             Ok(())
         }

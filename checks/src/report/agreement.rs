@@ -22,6 +22,8 @@ const FORMAT: &str = "seamcheck.agreement.v1";
 struct Matrix {
     format: &'static str,
     exit: u8,
+    /// The ledger's numbers, of all verdicts together.
+    rests_on: Vec<u64>,
     #[serde(flatten)]
     table: Table,
 }
@@ -73,10 +75,11 @@ struct Shown {
 
 /// The matrix as JSON.
 #[must_use]
-pub fn json(agreement: &Agreement, exit: Exit) -> impl Serialize + use<> {
+pub fn json(agreement: &Agreement, exit: Exit, rests_on: Vec<u64>) -> impl Serialize + use<> {
     Matrix {
         format: FORMAT,
         exit: exit as u8,
+        rests_on,
         table: table(agreement),
     }
 }

@@ -64,7 +64,7 @@ pub enum ScheduleError {
 }
 
 impl SavedSchedule {
-    /// The file of a violating schedule; `None` where there is none.
+    /// The file of a schedule that violates, or that the model does not allow; `None` where there is none.
     ///
     /// # Errors
     /// When it can not be written as JSON.
@@ -72,8 +72,7 @@ impl SavedSchedule {
         request: &CodeRequest,
         answer: &CodeAnswer,
     ) -> Result<Option<String>, serde_json::Error> {
-        let steps = answer.steps.as_ref().filter(|_| answer.violated);
-        let Some(steps) = steps.cloned() else {
+        let Some(steps) = answer.steps.clone() else {
             return Ok(None);
         };
         let saved = Self {
