@@ -24,7 +24,7 @@ question is none for that form, for the reason below the tables. Blank: not run.
 Nothing is searched for this chapter. `check list --agreement` prints it from what the suite
 *expects*, and a test keeps the file the same as that. It is `check run` that holds what is expected
 against searches: a run that comes out otherwise fails. By day it leaves out the nightly checks, here
-`6.16-3vcpu-full` and loom with up to four preemptions. `check agree` searches all that is compared, the
+`6.16-3vcpu-full` and loom with up to five preemptions. `check agree` searches all that is compared, the
 nightly checks with it, and prints the matrix of what came out, every row and every property.
 
 ";
