@@ -138,7 +138,7 @@ impl Told {
     }
 }
 
-/// The child's side: a request on the first line of standard input, the answer as text. [`STOP`] on a line
+/// The child's side: a request on the first line of standard input, the answer as text. The line `stop`
 /// stops it, and the program ends with standard input.
 #[must_use]
 pub fn serve(watch: &Arc<Watch>) -> String {
