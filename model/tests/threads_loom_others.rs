@@ -149,6 +149,35 @@ fn a_cpu_that_is_read_early_is_inside_the_model_and_on_x86() -> Outcome<()> {
     Ok(())
 }
 
+/// Behind a plain load `vcpu->cpu` may be old as well; a look at it is none at the mode; and somebody else's kick
+/// finds what it finds, whatever the zapper's look is believed to have found.
+#[test]
+fn an_early_or_plain_look_beside_kicks_by_others_is_inside_the_model() -> Outcome<()> {
+    let plain = |code| changed(code, "kick_mode_read", "plain-load");
+    let early = |code| changed(code, "kick_mode_read", "cpu-before-mode");
+    for (code, preemptions, counted) in [
+        (plain(moves(Block)?)?, 2, [318, 247, 14, 0]),
+        (plain(kicked_by_others(Block)?)?, 3, [3_476, 1_924, 0, 0]),
+        (early(kicked_by_others(Block)?)?, 3, [453, 39, 0, 0]),
+    ] {
+        let found = bounded(&code, &code, Weak, Some(preemptions))?;
+        assert_eq!(found.divergence, None, "{code:?}");
+        assert_eq!(counts(&found), counted, "{code:?}");
+    }
+    Ok(())
+}
+
+/// M20 where the flag's vCPU enters again (M32): its interrupts are on as it goes round.
+#[test]
+fn interrupts_are_on_where_a_vcpu_goes_round_before_they_are_off() -> Outcome<()> {
+    let code = changed(merged(Block)?, "irq_disable", "after-flag-test")?;
+    let code = changed(code, "flag_return", "reenter-guest")?;
+    let found = bounded(&code, &code, SequentiallyConsistent, Some(2))?;
+    assert_eq!(found.divergence, None);
+    assert_eq!(counts(&found), [23, 0, 0, 0]);
+    Ok(())
+}
+
 /// Each can come out otherwise: against a model that has nothing of the kind.
 #[test]
 fn each_parts_from_a_model_without_it_on_both_memories() -> Outcome<()> {
