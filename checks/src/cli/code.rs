@@ -124,7 +124,7 @@ pub(crate) struct CodeArgs {
 }
 
 /// What a schedule's file says already.
-const ASKED: [&str; 28] = [
+const ASKED: [&str; 30] = [
     "engine",
     "vcpus",
     "laps",
@@ -153,8 +153,26 @@ const ASKED: [&str; 28] = [
     "kernel",
     "set",
     "with",
+    "property",
+    "no_conformance",
 ];
 
 const CODE_STATUS: &str = "\
 Exit status: 0 holds (loom), 10 violated, 11 vacuous, 14 the code did what the model can not,
 20 unknown: a bound was hit, or a sample was made and none of it violates.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_asked_nothing_that_its_file_says() {
+        // What is done with the answer is no part of the question.
+        let beside = ["replay", "save", "timeout", "json"];
+        let command = CodeArgs::augment_args(clap::Command::new("code"));
+        let ids = command.get_arguments().map(|flag| flag.get_id().as_str());
+        let asked: Vec<&str> = ids.filter(|id| !beside.contains(id)).collect();
+        let missing = asked.iter().find(|id| !ASKED.contains(id));
+        assert_eq!((missing, asked.len()), (None, ASKED.len()));
+    }
+}

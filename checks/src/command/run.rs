@@ -169,9 +169,9 @@ fn write_traces(args: &RunArgs, outcomes: &[Outcome]) -> Result<(), Failure> {
     let mut written = Vec::new();
     for outcome in outcomes {
         let form = outcome.form.as_ref();
-        if let Some(schedule) = form.and_then(|form| form.schedule.as_ref()) {
-            let (property, ..) = outcome.verdicts[0];
-            let stem = trace::file::stem(&outcome.run.name, property);
+        let schedule = form.and_then(|form| form.schedule.as_ref());
+        if let (Some(schedule), Some((property, ..))) = (schedule, outcome.verdicts.first()) {
+            let stem = trace::file::stem(&outcome.run.name, *property);
             output::write(&directory.join(format!("{stem}.schedule.json")), schedule)?;
         }
         let Some(packed) = &outcome.packed else {
