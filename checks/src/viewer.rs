@@ -6,6 +6,7 @@ use crate::cli::{EXIT_STATUS_OF_TRACE, format_parser};
 use crate::command::{Failure, Remedy, output};
 use crate::exit::Exit;
 use crate::trace::file::{self, FileError};
+use crate::trace::print;
 use clap::Parser;
 use seamcheck_traces::{Evidence, Format, Trace, page, schema};
 use std::io::IsTerminal;
@@ -66,7 +67,7 @@ pub fn open(args: &TraceCli) -> Result<Exit, Failure> {
     if let Some(out) = &args.html {
         output::write(out, &page(&trace, evidence))?;
     } else if let Some(format) = args.format {
-        output::print(&format.render(&trace, evidence))?;
+        output::print(&print::text(format, &trace, evidence))?;
     } else if can_be_drawn_on() {
         return terminal::show(&trace, evidence, args.step);
     } else {
@@ -76,7 +77,7 @@ pub fn open(args: &TraceCli) -> Result<Exit, Failure> {
 }
 
 fn print_text(trace: &Trace, evidence: Evidence) -> Result<(), Failure> {
-    output::print(&Format::Text.render(trace, evidence))
+    output::print(&print::text(Format::Text, trace, evidence))
 }
 
 /// Keys are read from standard input and pictures are drawn on standard output.

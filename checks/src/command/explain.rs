@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::packed::Packed;
 use crate::question::QuestionError;
 use crate::suite::{Form, Run, select};
-use crate::trace::file;
+use crate::trace::{file, print};
 use crate::verdict::{Expected, Verdict, property_names};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::data::suggest;
@@ -24,7 +24,8 @@ pub(super) fn explain(args: &ExplainArgs, watch: &Watch) -> Result<Exit, Failure
         of_check(args, watch)?
     };
     let format = if args.json { Format::Json } else { args.format };
-    output::print(&format.render(&trace, Evidence::Executed))?;
+    let text = print::text(format, &trace, Evidence::Executed);
+    output::print(&text)?;
     if let Some(out) = &args.out {
         output::write(out, &trace.to_json())?;
     }

@@ -20,6 +20,7 @@ use crate::runner::Outcome;
 use crate::suite::{Form, Run};
 use seamcheck_model::closed_enum::ClosedEnum;
 use seamcheck_model::kernel::Decisions;
+use seamcheck_model::property::Property;
 use seamcheck_model::property::Witness;
 use seamcheck_model::resource::{Evidence, Mode, Resource};
 use seamcheck_model::scenario::Scenario;
@@ -130,10 +131,23 @@ pub(crate) fn of_form(mut question: Question, form: Form, memory: Option<Memory>
         memory,
         ..Kind::packed(Memory::Sc)
     };
+    of_kind(&question, kind)
+}
+
+/// The numbers that a counterexample of the packed model's rests on.
+pub(crate) fn of_counterexample(question: &Question, property: Property) -> Vec<u64> {
+    let kind = Kind {
+        liveness: property.is_liveness(),
+        ..Kind::packed(question.scenario.memory)
+    };
+    of_kind(question, kind)
+}
+
+fn of_kind(question: &Question, kind: Kind) -> Vec<u64> {
     let system = question.system(Reductions::ALL);
     system.map_or_else(
         |_| Vec::new(),
-        |system| assumptions::of(&question, &system, kind),
+        |system| assumptions::of(question, &system, kind),
     )
 }
 
